@@ -1,0 +1,51 @@
+# make demo    serve the example on 127.0.0.1:8000 until Ctrl-C (PORT=8080 make demo chooses another)
+# make test    everything: the checks, what the tests need, all tests (ARGS="-k drain" for some)
+# make check   ruff, mypy --strict and the architecture test
+# make clean   remove what the others made in the checkout
+#
+# Everything lives in .venv. Another Python: make PYTHON=python3.12 test
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+RUN = .venv/bin/python
+
+# The oldest redis-py that we promise to work with.
+OLDEST_REDIS = redis==5.0.1
+
+.PHONY: demo test check servers contract-oldest-redis venv clean
+# `make -j` would mix the output and let pytest's closing line drown.
+.NOTPARALLEL:
+
+# exec: no shell between make and the launcher, which ends its servers on Ctrl-C and on TERM.
+demo: venv
+	@exec $(RUN) -m flask_example
+
+test: check servers contract-oldest-redis
+	$(RUN) -m pytest $(ARGS)
+
+check: venv
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest --quiet tests/test_architecture.py
+
+servers: venv
+	@.ci/servers
+
+# Before the main run, so that the summary of all tests is the last line.
+contract-oldest-redis: servers
+	@echo "The store's contract on $(OLDEST_REDIS):"
+	aside=$$($(RUN) -m tests.support.aside '$(OLDEST_REDIS)' 'fakeredis[lua]') && \
+	PYTHONPATH="$$aside" $(RUN) -m pytest --quiet tests/contract
+
+venv:
+	@command -v "$(PYTHON)" >/dev/null || { \
+		echo "No Python 3.11 or newer found ($(PYTHON)). Name one: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@"$(PYTHON)" .ci/venv .venv
+
+clean:
+	rm -rf .venv .venv.lock .aside build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find jobrunner flask_example tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""Recurring jobs inside a web service, each run once per due time in the whole fleet."""
+
+from .context import JobContext
+from .errors import (
+    ConfigurationError,
+    DuplicateJobError,
+    InvalidJobError,
+    InvalidScheduleError,
+    JobRunnerError,
+    LastRunParseError,
+    LeaseLostError,
+    RunInterruptedError,
+    RunStopped,
+    StoreError,
+    UnknownJobError,
+)
+from .job import Job
+from .run import HistoryEntry, Outcome, Run
+from .runner import JobRunner
+from .schedules import Schedule, cron, every
+from .status import JobStatus
+
+__all__ = [
+    "ConfigurationError",
+    "DuplicateJobError",
+    "HistoryEntry",
+    "InvalidJobError",
+    "InvalidScheduleError",
+    "Job",
+    "JobContext",
+    "JobRunner",
+    "JobRunnerError",
+    "JobStatus",
+    "LastRunParseError",
+    "LeaseLostError",
+    "Outcome",
+    "Run",
+    "RunInterruptedError",
+    "RunStopped",
+    "Schedule",
+    "StoreError",
+    "UnknownJobError",
+    "cron",
+    "every",
+]

@@ -1,0 +1,66 @@
+"""The two clocks, which never mix.
+
+*Redis seconds* decide what is due: Redis's own clock, read inside the scripts and estimated
+here between two answers; or the runner's injected clock, when a test sets one.
+
+*Trust seconds* measure leases, timeouts and waits: a clock of this machine that goes on
+while it is suspended. It is captured at import, so that no test's frozen time stops it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: Returns Unix seconds.
+Clock = Callable[[], float]
+
+
+def _capture_trust_clock() -> Clock:
+    if not hasattr(time, "clock_gettime"):  # Windows
+        return time.monotonic
+    read = time.clock_gettime
+    # Linux's CLOCK_MONOTONIC stands still during suspend, and Redis's leases do not.
+    clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return lambda: read(clock_id)
+
+
+#: Seconds since an arbitrary moment, never stopping and never going back.
+trust_seconds: Clock = _capture_trust_clock()
+
+
+class RedisClock:
+    """Redis's time here, in milliseconds: estimated, or what an injected clock says.
+
+    `injected` is read late, each time: it returns the runner's clock, or None when Redis's
+    time rules.
+    """
+
+    def __init__(
+        self, injected: Callable[[], Clock | None] = lambda: None, trust: Clock = trust_seconds
+    ) -> None:
+        self._injected = injected
+        self.trust = trust
+        self._offset_ms: float | None = None
+
+    def injected_ms(self) -> int | None:
+        """Milliseconds by the injected clock, for the scripts; None: they read Redis's."""
+        clock = self._injected()
+        return None if clock is None else int(clock() * 1000)
+
+    def now_ms(self) -> int | None:
+        """What a script sent now would read; None before the first answer of Redis."""
+        injected = self.injected_ms()
+        if injected is not None:
+            return injected
+        if self._offset_ms is None:
+            return None
+        return int(self.trust() * 1000 + self._offset_ms)
+
+    def heard(self, redis_ms: float, sent_at: float) -> None:
+        """Learn from an answer that Redis's clock said `redis_ms` to a call sent at `sent_at`.
+
+        Counted from the sending, not from the reply, so that the estimate foretells what the
+        *next* call will find: a claim sent at its due time arrives neither early nor late.
+        """
+        self._offset_ms = redis_ms - sent_at * 1000

@@ -1,0 +1,78 @@
+"""What a person asks of the fleet: how do the jobs stand?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..job import JobDefinition
+from ..run import Outcome
+from ..status import JobStatus
+from ..store.redis import Known, Peek, RedisStore
+from .agenda import due_after
+
+
+def status(definitions: Sequence[JobDefinition], store: RedisStore) -> list[JobStatus]:
+    """Where each job stands, read from Redis now; `StoreError` when it is away."""
+    now_ms = store.now_ms()
+    peeks = store.peek([definition.keys for definition in definitions])
+    return [_status(d, peek, now_ms) for d, peek in zip(definitions, peeks, strict=True)]
+
+
+def _status(definition: JobDefinition, peek: Peek, now_ms: int) -> JobStatus:
+    state = peek.state
+    known, problem = _known(peek)
+    # A run without a lease is over, though nobody has recorded it yet.
+    running = (state.get("run") or None) if peek.lease_left_ms else None
+    return JobStatus(
+        name=definition.name,
+        schedule=str(definition.schedule),
+        sync_key=definition.keys.sync_key,
+        last_run=_seconds(known.last_ms),
+        next_due=None if problem else _next_due(definition, known, now_ms),
+        running=running,
+        instance=state.get("instance") if running else None,
+        lease_left=peek.lease_left_ms / 1000 if running else None,
+        last_finish=_seconds(_number(state.get("finished_ms"))),
+        last_outcome=_outcome(state.get("outcome")),
+        last_error=state.get("error") or None,
+        runs=_number(state.get("runs")) or 0,
+        **{str(o): _number(state.get(f"count_{o}")) or 0 for o in Outcome},
+        problem=problem,
+    )
+
+
+def _known(peek: Peek) -> tuple[Known, str | None]:
+    """The last start and first sight, as the scripts read them; and what cannot be read."""
+    first_seen_ms = _number(peek.state.get("first_seen_ms"))
+    second = _number(peek.last_start)
+    problem = peek.problem
+    if problem is None and peek.last_start is not None and second is None:
+        problem = f"the last run is {peek.last_start!r}, not a Unix time in whole seconds"
+    if second is None:
+        return Known(None, first_seen_ms, None, 0), problem
+    refined = _number(peek.state.get("last_ms"))
+    last_ms = refined if refined is not None and refined // 1000 == second else second * 1000 + 999
+    return Known(last_ms, first_seen_ms, None, 0), problem
+
+
+def _next_due(definition: JobDefinition, known: Known, now_ms: int) -> float | None:
+    try:
+        due_ms, _ = due_after(definition.schedule, known, now_ms)
+    except Exception:  # a user's schedule; the scheduler logs the same as an error
+        return None
+    return (due_ms or now_ms) / 1000
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _outcome(text: str | None) -> Outcome | None:
+    return Outcome(text) if text in set(Outcome) else None

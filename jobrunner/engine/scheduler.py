@@ -1,0 +1,266 @@
+"""The scheduler: the tick, which is one check, and the loop around it.
+
+A tick picks what may be due, asks Redis about it in one round trip (run ids with it), and
+starts what was claimed. What Redis knows better (somebody else ran it meanwhile) is learnt
+from the answer, and asked again in the same tick only if the job is still due.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gevent.event import Event
+from gevent.lock import RLock
+
+from ..clock import RedisClock
+from ..errors import LastRunParseError, StoreError
+from ..job import JobDefinition
+from ..registry import Registry
+from ..run import Run, new_id
+from ..store.redis import MAX_BATCH, Answer, Known, RedisStore, Status
+from .agenda import Agenda, Entry
+from .executor import ActiveRun, Executor
+from .keeper import Lease, LeaseKeeper
+
+logger = logging.getLogger("jobrunner")
+
+#: The shortest pause of the loop, in seconds: the resolution of due times.
+_SHORTEST_PAUSE = 0.001
+
+
+class Scheduler:
+    """Checks which jobs are due and starts the runs that Redis grants to this instance."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: RedisStore,
+        executor: Executor,
+        keeper: LeaseKeeper,
+        *,
+        instance: str,
+        clock: RedisClock,
+        check_interval: float,
+        resync_interval: float,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._executor = executor
+        self._keeper = keeper
+        self._instance = instance
+        self._clock = clock
+        self._check_interval = check_interval
+        self._resync_interval = resync_interval
+        self._agenda = Agenda(int(check_interval * 1000))
+        self._seen_version = -1
+        self._last_tick: float | None = None
+        self._looks_owed = 0.0
+        self._stopping = False
+        self._ticking = RLock()
+        self._wake = Event()
+        self._sleeps_until_ms: float | None = None
+        #: Asked before every claim; the hosting says no from the moment its server stops.
+        self.may_claim: Callable[[], bool] = lambda: True
+        executor.on_over = self._over
+
+    def loop(self) -> None:
+        """Tick until stopped; between ticks sleep until a job may be due, at most the check
+        interval. Nothing that goes wrong in a tick ends the loop.
+        """
+        while not self._stopping:
+            try:
+                self.tick()
+            except StoreError:
+                logger.debug("the tick found no Redis")  # the link has logged when it went
+            except Exception:
+                logger.exception("Could not check and run jobs: an error of jobrunner itself")
+            self._sleep()
+
+    def tick(self, *, everything: bool = False) -> list[ActiveRun]:
+        """One check now; of every job with `everything`. Returns the runs that it started.
+
+        `StoreError` when Redis is away; then nothing was started, and a claim whose answer was
+        lost is asked again with the same run id.
+        """
+        with self._ticking:
+            self._executor.flush()
+            if self._stopping or not self.may_claim():
+                return []
+            self._follow_registry()
+            looks = self._looks(everything)
+            started: list[ActiveRun] = []
+            # Every job once, and again what turned out to be due: a bound, not an expectation.
+            for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
+                batch = self._batch(looks)
+                if not batch and turn > 0:
+                    break
+                started += self._ask(batch)
+            return started
+
+    def stop_claiming(self) -> None:
+        """Claim nothing more, and give back the claims whose answers were lost."""
+        self._stopping = True
+        self._wake.set()
+        with self._ticking:
+            unanswered = [entry for entry in self._agenda.everything() if entry.run_id]
+            if unanswered:
+                self._store.give_back([(entry.definition, entry.run_id) for entry in unanswered])
+
+    # -- one tick, from top to bottom --------------------------------------------------------
+
+    def _follow_registry(self) -> None:
+        version = self._registry.version
+        if self._seen_version == version:
+            return
+        self._agenda.sync(self._registry)
+        for name, other in self._store.announce(list(self._registry)).items():
+            logger.warning(
+                "Job %s was announced before from %s and is now from %s: do two services share "
+                "a namespace, or was the job moved?",
+                name,
+                other,
+                self._registry.get(name).origin,
+                extra={"job": name},
+            )
+        self._seen_version = version
+
+    def _looks(self, everything: bool) -> list[Entry]:
+        """The jobs to look at besides: all of them, or the slice that the time passed owes."""
+        now = self._clock.trust()
+        passed = 0.0 if self._last_tick is None else now - self._last_tick
+        self._last_tick = now
+        if everything:
+            self._looks_owed = 0.0
+            return self._agenda.everything()
+        self._looks_owed += len(self._agenda) * min(1.0, passed / self._resync_interval)
+        number = int(self._looks_owed)
+        self._looks_owed -= number
+        return self._agenda.take_slice(number)
+
+    def _batch(self, looks: list[Entry]) -> list[Entry]:
+        """What to ask in one call: claims with a run id, then looks; taken from `looks`."""
+        now_ms = self._clock.now_ms() or 0
+        claims, batch = self._agenda.take_due(now_ms, self._executor.free_slots, MAX_BATCH)
+        for entry in claims:
+            entry.run_id = entry.run_id or new_id()
+        batch = claims + batch
+        chosen = set(map(id, batch))
+        while looks and len(batch) < MAX_BATCH:
+            entry = looks.pop()
+            if id(entry) not in chosen:
+                batch.append(entry)
+        return batch
+
+    def _ask(self, batch: list[Entry]) -> list[ActiveRun]:
+        sent_at = self._clock.trust()
+        try:
+            answers = self._store.claim([entry.ask() for entry in batch])
+        except StoreError:
+            for entry in batch:
+                if entry.at_ms is None:  # taken from the agenda, not merely looked at
+                    self._agenda.put(entry, 0)
+            raise
+        started = []
+        for entry, answer in zip(batch, answers, strict=True):
+            entry.run_id = ""  # whatever it says, this claim is answered
+            active = self._take_in(entry, answer, sent_at)
+            if active is not None:
+                started.append(active)
+        return started
+
+    def _take_in(self, entry: Entry, answer: Answer, sent_at: float) -> ActiveRun | None:
+        """Draw the conclusions from one answer; the run, if it was claimed."""
+        if answer.abandoned:
+            logger.warning(
+                "Job %s was abandoned: the instance of run %s died or lost Redis",
+                entry.definition.name,
+                answer.abandoned,
+                extra={"job": entry.definition.name, "run_id": answer.abandoned},
+            )
+        if answer.status is Status.CORRUPT:
+            self._report_corrupt(entry, answer.problem)
+            return None
+        claimed = answer.status in (Status.CLAIMED, Status.AGAIN)
+        if claimed and entry.in_future:
+            logger.warning(
+                "Job %s had a last run further in the future than its schedule allows (%s ms): "
+                "a clock was wrong; it runs now",
+                entry.definition.name,
+                entry.computed_from,
+                extra={"job": entry.definition.name},
+            )
+        self._learn(entry, answer.known)
+        return self._start(entry.definition, answer, sent_at) if claimed else None
+
+    def _learn(self, entry: Entry, known: Known) -> None:
+        try:
+            self._agenda.learn(entry, known, self._clock.now_ms() or 0)
+        except Exception:  # a user's schedule, or a date that no datetime holds
+            self._agenda.shelve(entry)
+            logger.exception(
+                "Job %s: its schedule %s gave no due time after %s",
+                entry.definition.name,
+                entry.definition.schedule,
+                known,
+                extra={"job": entry.definition.name},
+            )
+
+    def _report_corrupt(self, entry: Entry, problem: str) -> None:
+        self._agenda.shelve(entry)
+        name, keys = entry.definition.name, entry.definition.keys
+        error = LastRunParseError(
+            f"{problem}: it must be the Unix time of the last run in whole seconds; "
+            f"delete or set {keys.sync_key!r} in Redis, and job {name!r} runs again"
+        )
+        logger.error("Job %s is not run: %s", name, error, extra={"job": name})
+
+    def _start(self, definition: JobDefinition, answer: Answer, sent_at: float) -> ActiveRun:
+        assert answer.known.running is not None and answer.known.last_ms is not None
+        run = Run(
+            id=answer.known.running,
+            job=definition.name,
+            instance=self._instance,
+            token=answer.token,
+            due_at=answer.due_ms / 1000,
+            started_at=answer.known.last_ms / 1000,
+        )
+        lease = Lease(definition, run.id, self._keeper.trusted_until(sent_at))
+        return self._executor.start(definition, run, lease)
+
+    # -- between ticks -----------------------------------------------------------------------
+
+    def _over(self, definition: JobDefinition, known: Known | None) -> None:
+        """A run is over: learn what its answer told, and wake when that makes something due."""
+        entry = self._agenda.entry(definition.name)
+        if entry is not None and entry.definition is definition and not entry.run_id:
+            if known is None:
+                self._agenda.shelve(entry)
+                self._agenda.put(entry, 0)
+            else:
+                self._learn(entry, known)
+        self._wake_if_due()
+
+    def _wake_if_due(self) -> None:
+        next_ms = self._agenda.next_ms()
+        sooner = (
+            self._sleeps_until_ms is not None
+            and next_ms is not None
+            and next_ms < self._sleeps_until_ms
+        )
+        if sooner or self._agenda.has_waiting:
+            self._wake.set()
+
+    def _sleep(self) -> None:
+        now_ms = self._clock.now_ms()
+        next_ms = self._agenda.next_ms()
+        pause = self._check_interval
+        if self._store.link.up and now_ms is not None and next_ms is not None:
+            pause = min(pause, max(_SHORTEST_PAUSE, (next_ms - now_ms) / 1000))
+        if now_ms is not None and self._store.link.up:
+            self._sleeps_until_ms = now_ms + pause * 1000
+        else:
+            self._sleeps_until_ms = None
+        self._wake.wait(pause)
+        self._wake.clear()
+        self._sleeps_until_ms = None

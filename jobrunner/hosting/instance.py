@@ -1,0 +1,212 @@
+"""One instance: the parts of a runner, wired and alive in one process.
+
+Made after fork, and bound to the process that made it: in a forked child it does nothing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import gevent
+from gevent.lock import RLock
+
+from ..clock import Clock, RedisClock
+from ..context import JobContext
+from ..engine.executor import ActiveRun, Executor
+from ..engine.keeper import LeaseKeeper
+from ..engine.scheduler import Scheduler
+from ..registry import Registry
+from ..run import new_id
+from ..settings import Settings
+from ..store.connect import Connect, is_in_process
+from ..store.redis import RedisStore
+from .drain import drain
+from .loops import GreenletHome, Home, ThreadHome, is_patched
+
+logger = logging.getLogger("jobrunner")
+
+#: Seconds between two looks at whether the server stops.
+_WATCH_SECONDS = 0.2
+
+
+class Instance:
+    """A scheduler, an executor and a keeper over stores of their own, and where they live."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        connect: Connect,
+        *,
+        context: JobContext,
+        scope: Callable[[], AbstractContextManager[object]],
+        injected_clock: Callable[[], Clock | None],
+        in_threads: bool = False,
+    ) -> None:
+        self.id = new_id()
+        self._pid = os.getpid()
+        self._settings = settings
+        self._registry = registry
+        self.clock = RedisClock(injected_clock)
+        self._trust = self.clock.trust
+        client = connect(settings.call_timeout)
+        self._in_process = is_in_process(client)
+        self.store = self._store_over(client)
+        self._keeper_store = self._store_over(connect(settings.call_timeout))
+        self.keeper = LeaseKeeper(
+            self._keeper_store,
+            lease=settings.lease,
+            trust=self._trust,
+            on_lost=lambda lease, why: self.executor.tell(lease, why),
+            on_failure=self.store.link.failed,
+        )
+        self.executor = Executor(
+            self.store,
+            self.keeper,
+            context=context,
+            scope=scope,
+            slots=settings.max_concurrent_runs,
+            in_threads=in_threads,
+            trust=self._trust,
+        )
+        self.scheduler = Scheduler(
+            registry,
+            self.store,
+            self.executor,
+            self.keeper,
+            instance=self.id,
+            clock=self.clock,
+            check_interval=settings.check_interval,
+            resync_interval=settings.resync_interval,
+        )
+        self._home: Home | None = None
+        self._draining = RLock()
+        self._drained: bool | None = None
+        self._deadline: float | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was made by this process, and not by one that forked it."""
+        return self._pid == os.getpid()
+
+    @property
+    def is_started(self) -> bool:
+        return self._home is not None
+
+    def start(self) -> None:
+        """Begin to check and run jobs, in the hub of the caller or in a thread."""
+        self._home = home = ThreadHome() if self.executor.in_threads else GreenletHome()
+        self._announce()
+        if self._in_process:  # fakeredis: a server in this thread, which no other may use
+            home.spawn(lambda: self._loop_around(self.keeper.renew))
+        else:
+            home.call(self.keeper.start)
+        home.spawn(lambda: self._loop_around(self.keeper.expire))
+        home.spawn(self.scheduler.loop)
+        atexit.register(self.stop)
+
+    def tick(self, *, wait: bool) -> None:
+        """One check of every job; with `wait`, until the runs that it started have ended."""
+        if self._home is None:
+            self._tick(wait)
+        else:
+            self._home.call(lambda: self._tick(wait))
+
+    def watch(
+        self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
+    ) -> None:
+        """Follow the server: drain from the moment that `alive` turns false."""
+        assert self._home is not None
+        self.scheduler.may_claim = alive
+        self._home.spawn(lambda: self._watch(alive, most_seconds, still_here))
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Drain within `timeout` seconds, by default the drain timeout; once, however often it
+        is called. True when all runs ended by themselves.
+        """
+        if not self.is_here:
+            return True
+        atexit.unregister(self.stop)
+        seconds = self._settings.drain_timeout if timeout is None else timeout
+        if self._home is None:
+            return self._drain(seconds)
+        home = self._home
+        by_themselves = home.call(lambda: self._drain(seconds))
+        home.close()
+        return by_themselves
+
+    def _store_over(self, client: object) -> RedisStore:
+        settings = self._settings
+        return RedisStore(
+            client,  # type: ignore[arg-type]
+            namespace=settings.namespace,
+            instance=self.id,
+            lease_ms=int(settings.lease * 1000),
+            history=settings.history,
+            forget_after_ms=int(max(60.0, 10 * settings.check_interval) * 1000),
+            clock=self.clock,
+        )
+
+    def _announce(self) -> None:
+        logger.info(
+            "Instance %s checks %d jobs of %r every %g s at most",
+            self.id,
+            len(self._registry),
+            self._settings.namespace,
+            self._settings.check_interval,
+        )
+        for definition in self._registry:
+            logger.info("Job %s: %s", definition.name, definition.schedule)
+
+    def _loop_around(self, step: Callable[[], float]) -> None:
+        while self.is_here:
+            gevent.sleep(step())
+
+    def _tick(self, wait: bool) -> None:
+        started = self.scheduler.tick(everything=True)
+        if wait:
+            self._join(started)
+
+    def _join(self, runs: list[ActiveRun]) -> None:
+        greenlets = [run.greenlet for run in runs if run.greenlet is not None]
+        while [g for g in greenlets if not g.dead]:
+            # Nobody else renews the leases of an instance that was not started.
+            seconds = self.keeper.renew() if self._home is None else None
+            gevent.joinall(greenlets, timeout=seconds)
+
+    def _watch(
+        self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
+    ) -> None:
+        while alive() and self._drained is None:
+            gevent.sleep(_WATCH_SECONDS)
+        seconds = min(self._settings.drain_timeout, most_seconds)
+        draining = gevent.spawn(self._drain, seconds)
+        while not draining.dead:
+            still_here()
+            draining.join(timeout=1.0)
+
+    def _drain(self, seconds: float) -> bool:
+        if self._deadline is None:
+            self._deadline = self._trust() + seconds
+        with self._draining:  # who comes second waits for the first
+            if self._drained is None:
+                self._drained = drain(
+                    self.scheduler,
+                    self.executor,
+                    self.keeper,
+                    self.store,
+                    deadline=self._deadline,
+                    trust=self._trust,
+                )
+                self.store.close()
+                self._keeper_store.close()
+            return self._drained
+
+
+def runs_in_threads(mode: str) -> bool:
+    """Whether an instance of this process has a thread of its own, by the MODE setting."""
+    return mode == "thread" or (mode == "auto" and not is_patched())

@@ -1,0 +1,79 @@
+"""The jobs of one application: who is registered, and who may not be beside whom."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from .errors import DuplicateJobError, UnknownJobError
+from .job import Job, JobDefinition
+from .keys import FleetKeys
+
+
+class Registry:
+    """Job definitions by name. Registering the same job again replaces it silently."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._fleet_keys = FleetKeys.of(namespace).all()
+        self._definitions: dict[str, JobDefinition] = {}
+        self._owners: dict[str, str] = {}  # each Redis key → the name of its job
+        #: Grows with every change, so that the agenda can tell whether to look again.
+        self.version = 0
+
+    def register(self, job: Job) -> JobDefinition:
+        """Add `job`; `InvalidJobError` or `DuplicateJobError` when it cannot be."""
+        definition = JobDefinition.of(job, self._namespace)
+        self._refuse_namesake(definition)
+        self._refuse_shared_keys(definition)
+        replaced = self._definitions.get(definition.name)
+        if replaced is not None:
+            for key in replaced.keys.all():
+                del self._owners[key]
+        self._definitions[definition.name] = definition
+        self._owners.update(dict.fromkeys(definition.keys.all(), definition.name))
+        self.version += 1
+        return definition
+
+    def get(self, name: str) -> JobDefinition:
+        """The job of that name; `UnknownJobError` suggests the nearest one."""
+        try:
+            return self._definitions[name]
+        except KeyError:
+            near = difflib.get_close_matches(str(name), self._definitions, n=1)
+            known = f"did you mean {near[0]!r}?" if near else f"known are {self.names()}."
+            raise UnknownJobError(f"there is no job {name!r}: {known}") from None
+
+    def names(self) -> list[str]:
+        return list(self._definitions)
+
+    def __iter__(self) -> Iterator[JobDefinition]:
+        return iter(list(self._definitions.values()))
+
+    def __len__(self) -> int:
+        return len(self._definitions)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._definitions
+
+    def _refuse_namesake(self, definition: JobDefinition) -> None:
+        other = self._definitions.get(definition.name)
+        if other is not None and other.origin != definition.origin:
+            raise DuplicateJobError(
+                f"job {definition.name!r} ({definition.origin}) has the name of another job "
+                f"({other.origin}): give one of them a different name."
+            )
+
+    def _refuse_shared_keys(self, definition: JobDefinition) -> None:
+        for key in definition.keys.all():
+            owner = self._owners.get(key)
+            if owner is not None and owner != definition.name:
+                raise DuplicateJobError(
+                    f"job {definition.name!r} would use the Redis key {key!r}, which belongs to "
+                    f"job {owner!r}: give one of them a different sync_key."
+                )
+            if key in self._fleet_keys:
+                raise DuplicateJobError(
+                    f"job {definition.name!r} would use the Redis key {key!r}, which belongs to "
+                    f"the namespace {self._namespace!r} itself: choose a different sync_key."
+                )

@@ -1,0 +1,105 @@
+-- What the scripts share; put in front of each of them when they are loaded.
+--
+-- A job is four keys: k (the last start in whole seconds), its state (a hash), its lease
+-- (a string, PX) and its history (a stream). The fields of the state:
+--   last_ms        last start, in milliseconds; refines k while both name the same second
+--   due_ms         last due time served              first_seen_ms  when the fleet first saw the job
+--   run, instance  the run that is running, and where; missing when nobody runs it
+--   token          the newest fencing token          finished_ms, outcome, error   of the last run
+--   before_k, before_last_ms, before_due_ms          what the running run's claim replaced
+--   runs, count_OUTCOME, abandoned_in_row            counters
+--
+-- Ownership is state.run == run id, and not the lease key: the claimer makes the id before it
+-- asks, so every script may be sent again after a lost answer and does nothing twice.
+
+-- Lua prints large numbers as floats and loses digits.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The milliseconds that decide what is due (an injected clock's, where given), and Redis's own
+-- microseconds.
+local function clocks(injected_ms)
+  local time = redis.call('TIME')
+  local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  if injected_ms ~= '' then
+    return tonumber(injected_ms), micros
+  end
+  return math.floor(micros / 1000), micros
+end
+
+-- The last start in milliseconds, or nil and, when k is no whole number, what is wrong with it.
+local function last_start(k, refined)
+  if not k then
+    return nil
+  end
+  if #k > 20 or not string.match(k, '^%-?%d+$') then
+    return nil, k
+  end
+  -- Twelve digits reach the year 33658; what lies beyond is as wrong, and keeps its digits here.
+  local second = math.max(-999999999999, math.min(999999999999, tonumber(k)))
+  refined = tonumber(refined or '')
+  if refined and math.floor(refined / 1000) == second then
+    return refined
+  end
+  -- Somebody else wrote k: it counts as the end of its second, as whole-second rules do.
+  return second * 1000 + 999
+end
+
+-- Reads one job. A key of a wrong type makes this job corrupt, and stops no other.
+local function read(keys)
+  local k, wrong_k = redis.pcall('GET', keys.k), nil
+  if type(k) == 'table' then
+    k, wrong_k = false, keys.k .. ': ' .. k.err
+  end
+  local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
+    'instance', 'due_ms')
+  if fields.err then
+    return { corrupt = keys.state .. ': ' .. fields.err }
+  end
+  local job = { k = k, run = fields[3], token = tonumber(fields[4] or '') or 0,
+    instance = fields[5] or '', due_ms = fields[6] or '', refined = fields[1] or '',
+    lease_left = 0 }
+  local wrong
+  job.last_ms, wrong = last_start(k, fields[1])
+  job.started_ms = tonumber(fields[1] or '') or job.last_ms or 0
+  job.first_seen_ms = tonumber(fields[2] or '')
+  job.corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong)
+  if job.run then
+    local holder = redis.pcall('GET', keys.lease)
+    if type(holder) == 'table' then
+      job.corrupt = keys.lease .. ': ' .. holder.err
+    elseif holder == job.run then
+      job.lease_left = math.max(1, redis.call('PTTL', keys.lease))
+    end
+  end
+  return job
+end
+
+-- Writes how a run ended, into state and history, and makes the job free.
+local function record(keys, job, finished_ms, outcome, err, history_limit)
+  redis.call('HSET', keys.state, 'finished_ms', text(finished_ms), 'outcome', outcome, 'error', err)
+  redis.call('HDEL', keys.state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms')
+  redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
+  if outcome == 'abandoned' then
+    redis.pcall('HINCRBY', keys.state, 'abandoned_in_row', 1)
+  elseif outcome == 'succeeded' then
+    redis.call('HDEL', keys.state, 'abandoned_in_row')
+  end
+  local added = redis.pcall('XADD', keys.history, 'MAXLEN', history_limit, '*', 'run', job.run,
+    'token', text(job.token), 'instance', job.instance, 'due_ms', job.due_ms,
+    'started_ms', text(job.started_ms), 'finished_ms', text(finished_ms),
+    'outcome', outcome, 'error', err)
+  job.run = false
+  job.lease_left = 0
+  if type(added) == 'table' and added.err then
+    return keys.history .. ': ' .. added.err
+  end
+  return ''
+end
+
+-- The part of an answer that every script gives: last start, first seen, running run, its
+-- lease's milliseconds.
+local function known(job)
+  return job.last_ms or '', job.first_seen_ms or '', job.run or '', job.lease_left or 0
+end

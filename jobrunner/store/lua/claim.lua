@@ -1,0 +1,88 @@
+-- Claim: one run of each of many jobs, or a look at them.
+--
+-- KEYS  1 the instances (zset); then for each job: k, its state, its lease, its history
+-- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
+--       5 ms after which an unseen instance is forgotten; then for each job:
+--       run id ('': only look), the last start it was computed from in ms ('-': none,
+--       '?': not known), the last ms at which it is early, its due time in ms (0: now)
+-- Answer  { Redis's microseconds, now in ms, { status, last start, first seen, running run,
+--         lease left in ms, abandoned run, detail, due in ms } ... }, for each job in turn
+-- Status  claimed, again (our own run, claimed before): detail is the token
+--         held, early, due (a look), changed (the last start differs)
+--         corrupt: detail quotes it
+-- Touches  the instances; each job's state (first seen; all of a claim), k and lease (a claim);
+--         its history (an abandoned run)
+
+local now_ms, micros = clocks(ARGV[1])
+local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
+
+redis.pcall('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
+redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(math.floor(micros / 1000) - tonumber(ARGV[5])))
+
+local function claim(keys, job, run, due_ms)
+  if due_ms == 0 then
+    due_ms = now_ms
+  end
+  job.token = math.max(job.token + 1, micros)
+  redis.call('HSET', keys.state, 'run', run, 'instance', instance, 'token', text(job.token),
+    'before_k', job.k or '', 'before_last_ms', job.refined, 'before_due_ms', job.due_ms,
+    'last_ms', text(now_ms), 'due_ms', text(due_ms))
+  redis.call('SET', keys.k, text(math.floor(now_ms / 1000)))
+  redis.call('SET', keys.lease, run, 'PX', lease_ms)
+  redis.pcall('HINCRBY', keys.state, 'runs', 1)
+  job.last_ms, job.run, job.lease_left = now_ms, run, tonumber(lease_ms)
+  return due_ms
+end
+
+local function decide(keys, run, computed_from, early_until_ms, due_ms)
+  local job = read(keys)
+  local abandoned = ''
+  local function answer(status, detail, due)
+    local last, first_seen, running, left = known(job)
+    return { status, last, first_seen, running, left, abandoned, detail or '', due or 0 }
+  end
+
+  if run ~= '' and job.run == run then
+    redis.call('SET', keys.lease, run, 'PX', lease_ms)
+    job.lease_left, job.last_ms = tonumber(lease_ms), job.started_ms
+    return answer('again', job.token, tonumber(job.due_ms) or job.started_ms)
+  end
+  if job.corrupt then
+    return answer('corrupt', job.corrupt)
+  end
+  if not job.first_seen_ms then
+    job.first_seen_ms = now_ms
+    redis.call('HSET', keys.state, 'first_seen_ms', text(now_ms))
+  end
+  if job.run and job.lease_left == 0 then
+    abandoned = job.run
+    local wrong = record(keys, job, now_ms, 'abandoned', '', history_limit)
+    if wrong ~= '' then
+      return answer('corrupt', wrong)
+    end
+  end
+  local last = job.last_ms and text(job.last_ms) or '-'
+  if last ~= computed_from then
+    return answer('changed')
+  end
+  if job.run then
+    return answer('held')
+  end
+  if now_ms <= early_until_ms then
+    return answer('early')
+  end
+  if run == '' then
+    return answer('due')
+  end
+  local due = claim(keys, job, run, due_ms)
+  return answer('claimed', job.token, due)
+end
+
+local answers = { micros, now_ms }
+for i = 0, (#KEYS - 1) / 4 - 1 do
+  local keys = { k = KEYS[4 * i + 2], state = KEYS[4 * i + 3], lease = KEYS[4 * i + 4],
+    history = KEYS[4 * i + 5] }
+  answers[i + 3] = decide(keys, ARGV[4 * i + 6], ARGV[4 * i + 7], tonumber(ARGV[4 * i + 8]),
+    tonumber(ARGV[4 * i + 9]))
+end
+return answers

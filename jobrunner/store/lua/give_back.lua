@@ -1,0 +1,40 @@
+-- Give back: undo claims whose runs never started; each job is as due as before.
+--
+-- KEYS  for each run: k, its state, its lease, its history
+-- ARGV  the run ids
+-- Answer  for each run 1 (given back) or 0 (not the running run: nothing done)
+-- Touches  of a run that is given back: k, state and lease; the history never
+
+local answers = {}
+for i = 0, #KEYS / 4 - 1 do
+  local k, state, lease = KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3]
+  local run = ARGV[i + 1]
+  answers[i + 1] = 0
+  if redis.pcall('HGET', state, 'run') == run then
+    local before = redis.call('HMGET', state, 'before_k', 'before_last_ms', 'before_due_ms',
+      'last_ms')
+    -- Only what the claim itself wrote is undone: an operator may have set or deleted k since.
+    if redis.pcall('GET', k) == text(math.floor(tonumber(before[4]) / 1000)) then
+      if before[1] == '' then
+        redis.call('DEL', k)
+      else
+        redis.call('SET', k, before[1])
+      end
+    end
+    local restored = { last_ms = before[2], due_ms = before[3] }
+    for field, value in pairs(restored) do
+      if value == '' then
+        redis.call('HDEL', state, field)
+      else
+        redis.call('HSET', state, field, value)
+      end
+    end
+    redis.call('HDEL', state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms')
+    redis.pcall('HINCRBY', state, 'runs', -1)
+    if redis.pcall('GET', lease) == run then
+      redis.call('DEL', lease)
+    end
+    answers[i + 1] = 1
+  end
+end
+return answers

