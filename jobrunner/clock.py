@@ -46,7 +46,7 @@ class RedisClock:
     def injected_ms(self) -> int | None:
         """Milliseconds by the injected clock, for the scripts; None: they read Redis's."""
         clock = self._injected()
-        return None if clock is None else int(clock() * 1000)
+        return None if clock is None else round(clock() * 1000)
 
     def now_ms(self) -> int | None:
         """What a script sent now would read; None before the first answer of Redis."""

@@ -26,7 +26,7 @@ def hash_tag(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JobKeys:
-    """The four keys of a job: the seed's own, and its satellites in the same slot."""
+    """The four keys of a job: the last start, and its satellites in the same slot."""
 
     sync_key: str
     state: str

@@ -167,6 +167,7 @@ class JobRunner:
         self._registry = Registry("jobrunner")
         self._states: weakref.WeakSet[AppState] = weakref.WeakSet()
         self._initialised = 0
+        self._latest: weakref.ref[AppState] | None = None
         self._without_app: AppState | None = None
         for job in jobs:
             self.register(job)
@@ -188,6 +189,7 @@ class JobRunner:
             state.registry.register(job)
         app.extensions["jobrunner"] = state
         self._initialised += 1
+        self._latest = weakref.ref(state)
 
     def job(
         self, schedule: Schedule, *, name: str | None = None, sync_key: str | None = None
@@ -214,9 +216,11 @@ class JobRunner:
 
         In a gunicorn worker the loop lives as long as the worker runs; under the development
         server it starts at once; under any other server with its first request; for a command
-        (`flask shell`) and in tests not at all. Calling it again changes nothing.
+        (`flask shell`) and in tests not at all. Calling it again changes nothing. Without `app`
+        it is the application that was initialised last: in a factory, its own.
         """
-        self._state(app).start()
+        latest = None if self._latest is None else self._latest()
+        (self._state(app) if app is not None or latest is None else latest).start()
         return self
 
     def stop(self, timeout: float | None = None, app: Flask | None = None) -> bool:

@@ -16,6 +16,9 @@ from ..job import JobDefinition
 from ..schedules import Schedule
 from ..store.redis import NEVER, UNKNOWN, Ask, Known
 
+#: Earlier than any clock, an injected one too.
+_LONG_AGO_MS = -(10**15)
+
 
 class Entry:
     """One job in the agenda of this instance."""
@@ -36,7 +39,7 @@ class Entry:
         self.at_ms: int | None = None
         self.computed_from = UNKNOWN
         self.due_ms = 0
-        self.early_until_ms = -1
+        self.early_until_ms = _LONG_AGO_MS
         #: The last start lies further ahead than any right clock could have written.
         self.in_future = False
         #: The id of a claim whose answer has not arrived; '' when none is under way.
@@ -140,7 +143,8 @@ class Agenda:
         """Take in what Redis said of the job, and put the moment that follows from it."""
         due_ms, entry.in_future = due_after(entry.definition.schedule, known, now_ms)
         entry.due_ms = due_ms
-        entry.early_until_ms = entry.definition.schedule.early_until_ms(due_ms)
+        schedule = entry.definition.schedule
+        entry.early_until_ms = schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
         entry.computed_from = NEVER if known.last_ms is None else str(known.last_ms)
         self.put(entry, self._moment(entry, known, now_ms))
 

@@ -36,7 +36,11 @@ def _status(definition: JobDefinition, peek: Peek, now_ms: int) -> JobStatus:
         last_outcome=_outcome(state.get("outcome")),
         last_error=state.get("error") or None,
         runs=_number(state.get("runs")) or 0,
-        **{str(o): _number(state.get(f"count_{o}")) or 0 for o in Outcome},
+        succeeded=_number(state.get("count_succeeded")) or 0,
+        failed=_number(state.get("count_failed")) or 0,
+        interrupted=_number(state.get("count_interrupted")) or 0,
+        lease_lost=_number(state.get("count_lease_lost")) or 0,
+        abandoned=_number(state.get("count_abandoned")) or 0,
         problem=problem,
     )
 

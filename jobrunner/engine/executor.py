@@ -39,6 +39,7 @@ class ActiveRun:
 
     __slots__ = (
         "definition",
+        "ended",
         "greenlet",
         "in_body",
         "interruptible",
@@ -56,6 +57,8 @@ class ActiveRun:
         self.in_body = False
         #: A native thread can only be told.
         self.interruptible = True
+        #: Over here, though Redis may not have acknowledged it.
+        self.ended = False
         self.greenlet: gevent.Greenlet | None = None
 
     @property
@@ -107,6 +110,8 @@ class Executor:
         self._ended: list[_Ended] = []
         self._sending = False
         self._draining = False
+        self._under_way = 0
+        #: Set while no run is under way.
         self._idle = Event()
         self._idle.set()
         self._pool: ThreadPool | None = None
@@ -126,6 +131,7 @@ class Executor:
         active = ActiveRun(definition, run, lease)
         self._keeper.hold(lease)
         self._active[run.id] = active
+        self._under_way += 1
         self._idle.clear()
         # A plain spawn: the greenlet's context is empty, so no request's `g` leaks into the run.
         active.greenlet = gevent.spawn(self._live, active)
@@ -134,7 +140,7 @@ class Executor:
     def tell(self, lease: Lease, why: str) -> None:
         """Stop the run of a lease that is lost."""
         active = self._active.get(lease.run_id)
-        if active is not None:
+        if active is not None and not active.ended:
             name = active.run.job
             logger.warning("Job %s lost its lease: %s", name, why, extra=active.extra)
             self._stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
@@ -164,25 +170,37 @@ class Executor:
         What ignores the interrupt keeps its lease, which nobody renews after us.
         """
         self.stop_starting()
-        if self._idle.wait(max(0.0, deadline - self._trust())):
-            return True
-        for active in self.active():
+        by_themselves = self._idle.wait(max(0.0, deadline - self._trust()))
+        if not by_themselves:
+            self._interrupt_all(interrupt_for)
+        # Who has ended may be sending: a Redis call's time limit bounds this.
+        gevent.joinall([a.greenlet for a in self.active() if a.ended and a.greenlet is not None])
+        return bool(by_themselves)
+
+    def _interrupt_all(self, interrupt_for: float) -> None:
+        for active in self._living():
             reason = RunInterruptedError(f"job {active.run.job!r}: its instance is stopping")
             self._stop(active, reason)
         if not self._idle.wait(interrupt_for):
-            for active in self.active():
+            for active in self._living():
                 logger.error(
                     "Job %s ignores its interruption: its lease is left to expire",
                     active.run.job,
                     extra=active.extra,
                 )
-        return False
+
+    def _living(self) -> list[ActiveRun]:
+        return [active for active in self._active.values() if not active.ended]
 
     # -- one run, from top to bottom ---------------------------------------------------------
 
     def _live(self, active: ActiveRun) -> None:
         outcome, error = self._in_its_place(active)
+        active.ended = True
         self._ended.append(_Ended(active, outcome, error, self._trust()))
+        self._under_way -= 1
+        if self._under_way == 0:
+            self._idle.set()
         try:
             self.flush()
         except StoreError:
@@ -254,8 +272,6 @@ class Executor:
         active = ended.active
         self._keeper.release(active.run.id)
         self._active.pop(active.run.id, None)
-        if not self._active:
-            self._idle.set()
         self.on_over(active.definition, known)
 
     def _stop(self, active: ActiveRun, reason: RunStopped) -> None:

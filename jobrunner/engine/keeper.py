@@ -103,11 +103,13 @@ class LeaseKeeper:
     def start(self) -> None:
         """Loop around `renew` in a native thread that reports to the hub of the caller."""
         if self._thread is None:
-            self._thread = _KeeperThread(self.renew, self._on_failure)
+            self._thread = _KeeperThread(self.renew, self._on_failure, self._store.close)
 
     def stop(self) -> None:
         """End the thread, after the last run: it may be renewing until then."""
-        if self._thread is not None:
+        if self._thread is None:
+            self._store.close()
+        else:
             self._thread.stop()
             self._thread = None
 
@@ -142,10 +144,14 @@ class _KeeperThread:
     """A native thread around one step, invisible to monkey patching."""
 
     def __init__(
-        self, step: Callable[[], float], on_failure: Callable[[BaseException], None]
+        self,
+        step: Callable[[], float],
+        on_failure: Callable[[BaseException], None],
+        at_the_end: Callable[[], None],
     ) -> None:
         self._step = step
         self._on_failure = on_failure
+        self._at_the_end = at_the_end
         self._hub_loop = gevent.get_hub().loop
         self._stopping = False
         self._alarm = _allocate_lock()
@@ -167,10 +173,14 @@ class _KeeperThread:
             while not self._stopping:
                 self._alarm.acquire(timeout=self._step_once())
         finally:
-            if monkey.is_module_patched("socket"):
-                # The patched sockets of this thread made it a hub of its own.
-                gevent.get_hub().destroy(destroy_loop=True)
-            self.report(self._ended.set)
+            try:
+                self._at_the_end()
+            finally:
+                if monkey.is_module_patched("socket"):
+                    # The patched sockets of this thread made it a hub of its own, and are closed
+                    # before it.
+                    gevent.get_hub().destroy(destroy_loop=True)
+                self.report(self._ended.set)
 
     def _step_once(self) -> float:
         try:

@@ -6,6 +6,7 @@ The lease keeper stops last: a run that is still finishing keeps its lease until
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from ..clock import Clock
 from ..engine.executor import Executor
@@ -33,18 +34,21 @@ def drain(
     running = len(executor.active())
     logger.info("Stopping: %d runs may finish within %.1f s", running, deadline - trust())
     executor.stop_starting()
-    _unless_redis_is_away(scheduler.stop_claiming)
+    faults = [_tried(scheduler.stop_claiming)]
     by_themselves = executor.drain(deadline, INTERRUPT_SECONDS)
-    _unless_redis_is_away(executor.flush)
-    _unless_redis_is_away(store.forget_instance)
+    faults += [_tried(executor.flush), _tried(store.forget_instance)]
     keeper.stop()
+    fault = next(filter(None, faults), None)
+    if fault is not None:
+        logger.warning("While stopping: %s; what is not recorded is left to its lease", fault)
     logger.info("Stopped%s", "" if by_themselves else ": some runs did not end by themselves")
     return by_themselves
 
 
-def _unless_redis_is_away(step: object) -> None:
-    assert callable(step)
+def _tried(step: Callable[[], None]) -> StoreError | None:
+    """Do one step of the drain; what Redis has against it, which must not stop the others."""
     try:
         step()
     except StoreError as error:
-        logger.warning("While stopping: %s; what was not recorded is left to its lease", error)
+        return error
+    return None

@@ -83,6 +83,8 @@ class Instance:
             check_interval=settings.check_interval,
             resync_interval=settings.resync_interval,
         )
+        # Greenlets live on in a forked child, which must not claim in our name.
+        self.scheduler.may_claim = lambda: self.is_here
         self._home: Home | None = None
         self._draining = RLock()
         self._drained: bool | None = None
@@ -121,7 +123,7 @@ class Instance:
     ) -> None:
         """Follow the server: drain from the moment that `alive` turns false."""
         assert self._home is not None
-        self.scheduler.may_claim = alive
+        self.scheduler.may_claim = lambda: self.is_here and alive()
         self._home.spawn(lambda: self._watch(alive, most_seconds, still_here))
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -203,7 +205,6 @@ class Instance:
                     trust=self._trust,
                 )
                 self.store.close()
-                self._keeper_store.close()
             return self._drained
 
 

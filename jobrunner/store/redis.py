@@ -191,20 +191,18 @@ class RedisStore:
 
         Returns, by name, the origins that stood there before and differ.
         """
-        origins = {d.name: d.origin for d in definitions}
-        if not origins:
-            return {}
-        described = {
-            d.name: json.dumps(
-                {"schedule": str(d.schedule), "sync_key": d.keys.sync_key, "origin": d.origin}
-            )
-            for d in definitions
-        }
-        jobs = self._fleet.jobs
-        before = self._call(lambda: self._client.hmget(jobs, list(described)))
-        self._call(lambda: self._client.hset(jobs, mapping=described))
-        found = {name: _origin(raw) for name, raw in zip(described, before, strict=True)}
-        return {name: o for name, o in found.items() if o is not None and o != origins[name]}
+        moved: dict[str, str] = {}
+        for start in range(0, len(definitions), MAX_BATCH):
+            chunk = definitions[start : start + MAX_BATCH]
+            names = [definition.name for definition in chunk]
+            described = {definition.name: _described(definition) for definition in chunk}
+            before = self._call(partial(self._client.hmget, self._fleet.jobs, names))
+            self._call(partial(self._client.hset, self._fleet.jobs, mapping=described))
+            for definition, raw in zip(chunk, before, strict=True):
+                origin = _origin(raw)
+                if origin is not None and origin != definition.origin:
+                    moved[definition.name] = origin
+        return moved
 
     def forget_instance(self) -> None:
         """Take this instance off the list of those that live."""
@@ -279,6 +277,16 @@ def _answer(raw: Sequence[Any]) -> Answer:
         detail if isinstance(detail, int) else 0,
         raw[7],
         "" if isinstance(detail, int) else _text(detail),
+    )
+
+
+def _described(definition: JobDefinition) -> str:
+    return json.dumps(
+        {
+            "schedule": str(definition.schedule),
+            "sync_key": definition.keys.sync_key,
+            "origin": definition.origin,
+        }
     )
 
 
