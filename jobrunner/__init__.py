@@ -11,6 +11,7 @@ from .errors import (
     LeaseLostError,
     RunInterruptedError,
     RunStopped,
+    StaleRunError,
     StoreError,
     UnknownJobError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "RunInterruptedError",
     "RunStopped",
     "Schedule",
+    "StaleRunError",
     "StoreError",
     "UnknownJobError",
     "cron",

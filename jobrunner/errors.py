@@ -50,3 +50,7 @@ class LeaseLostError(RunStopped):
 
 class RunInterruptedError(RunStopped):
     """Raised inside a run that outlived the drain timeout of its stopping instance."""
+
+
+class StaleRunError(RunStopped):
+    """Raised inside a fenced run that is superseded by a newer one: it commits nothing more."""

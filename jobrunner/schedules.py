@@ -79,7 +79,7 @@ class Every(Schedule):
             if self.interval_ms >= unit_ms:
                 count = self.interval_ms / unit_ms
                 if self.interval_ms % unit_ms == 0 or unit_ms <= 1000:
-                    return f"every {unit}" if count == 1 else f"every {count:g} {unit}s"
+                    return f"every {unit}" if count == 1 else f"every {count:.13g} {unit}s"
         raise AssertionError(self.interval_ms)
 
 
@@ -129,9 +129,9 @@ def every_interval(interval: timedelta | float) -> Every:
 
 
 def _every_ms(total_ms: float, shown: str) -> Every:
-    if not math.isfinite(total_ms) or total_ms > _LONGEST_MS:
+    if not total_ms <= _LONGEST_MS:  # nor is NaN; an int may be larger than any float
         raise InvalidScheduleError(f"{shown}: an interval must not exceed a hundred years.")
-    if round(total_ms) < 1:
+    if total_ms < 0 or round(total_ms) < 1:
         raise InvalidScheduleError(
             f"{shown}: an interval must be at least one millisecond; "
             f"every(minutes=5) runs a job every five minutes."

@@ -193,11 +193,14 @@ def check_keywords(keywords: Mapping[str, Any]) -> None:
 
 def refuse_unknown_config(config: Mapping[str, Any]) -> None:
     """`ConfigurationError` for a `JOBRUNNER_` key that is no setting: a typing error, likely."""
-    known = [PREFIX + spec.name.upper() for spec in fields(Settings)]
+    known = [spec.name.upper() for spec in fields(Settings)]
     for key in config:
-        if key.startswith(PREFIX) and key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}."
+        name = key.removeprefix(PREFIX)
+        if key.startswith(PREFIX) and name not in known:
+            # Compared without the prefix, which alone would make any two of them alike.
+            near = difflib.get_close_matches(name, known, n=1)
+            every = ", ".join(PREFIX + setting for setting in known)
+            hint = f"did you mean {PREFIX}{near[0]}?" if near else f"the settings are {every}."
             raise ConfigurationError(f"{key} = {config[key]!r} is no setting of jobrunner: {hint}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.servers import PostgresServer, RedisServer
+from tests.support.servers import MariadbServer, PostgresServer, RedisServer
 
 #: Settings of the developer's shell must not decide about tests, here or in child processes.
 FOREIGN = ("JOBRUNNER_", "FLASK_", "GUNICORN_")
@@ -48,3 +48,16 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> str:
     """A new database."""
     return postgres_server.create_database()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariadbServer]:
+    """The MariaDB that all tests share."""
+    with MariadbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_url(mariadb_server: MariadbServer) -> str:
+    """A new database."""
+    return mariadb_server.create_database()

@@ -19,6 +19,9 @@ from ..store.redis import NEVER, UNKNOWN, Ask, Known
 #: Earlier than any clock, an injected one too.
 _LONG_AGO_MS = -(10**15)
 
+#: Moments that were put off and stand in the heap all the same, beside one a job.
+_SPARE_MOMENTS = 100
+
 
 class Entry:
     """One job in the agenda of this instance."""
@@ -130,8 +133,12 @@ class Agenda:
     def put(self, entry: Entry, at_ms: int) -> None:
         """Ask about the job at `at_ms`, and not at the moment that was put before."""
         self._waiting.pop(entry, None)
+        if entry.at_ms == at_ms:
+            return  # it stands in the heap, which each look would make longer
         entry.at_ms = at_ms
         heapq.heappush(self._heap, (at_ms, next(self._order), entry))
+        if len(self._heap) > 2 * len(self._entries) + _SPARE_MOMENTS:
+            self._forget_old_moments()
 
     def shelve(self, entry: Entry) -> None:
         """Ask only when the rolling look comes by; nothing is known of the job."""
@@ -156,6 +163,14 @@ class Agenda:
                 return at_ms
             heapq.heappop(self._heap)
         return None
+
+    def _forget_old_moments(self) -> None:
+        self._heap = [
+            (entry.at_ms, next(self._order), entry)
+            for entry in self._entries.values()
+            if entry.at_ms is not None
+        ]
+        heapq.heapify(self._heap)
 
     def _moment(self, entry: Entry, known: Known, now_ms: int) -> int:
         opens_ms = entry.early_until_ms + 1

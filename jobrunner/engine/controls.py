@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ..job import JobDefinition
@@ -9,6 +10,8 @@ from ..run import Outcome
 from ..status import JobStatus
 from ..store.redis import Known, Peek, RedisStore
 from .agenda import due_after
+
+_WHOLE = re.compile("-?[0-9]+")
 
 
 def status(definitions: Sequence[JobDefinition], store: RedisStore) -> list[JobStatus]:
@@ -68,10 +71,8 @@ def _next_due(definition: JobDefinition, known: Known, now_ms: int) -> float | N
 
 
 def _number(text: str | None) -> int | None:
-    try:
-        return None if text is None else int(text)
-    except ValueError:
-        return None
+    # As strict as the scripts: Python's int() takes '1_000', ' 7' and any script's digits.
+    return int(text) if text is not None and _WHOLE.fullmatch(text) and len(text) <= 20 else None
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -201,6 +201,9 @@ class Executor:
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
+        if self.in_threads:
+            # A call blocks the hub here, so nobody gathers meanwhile: let those join who are ready.
+            gevent.sleep(0)
         try:
             self.flush()
         except StoreError:

@@ -118,7 +118,7 @@ class LeaseKeeper:
         try:
             answers = self._store.renew([(lease.definition, lease.run_id) for lease in batch])
         except StoreError as error:
-            self._report(self._on_failure, error)
+            self._report(self._on_failure, error.__cause__ or error)
             return False
         for lease, renewed in zip(batch, answers, strict=True):
             if renewed:

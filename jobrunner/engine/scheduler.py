@@ -64,11 +64,11 @@ class Scheduler:
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
 
-    def loop(self) -> None:
-        """Tick until stopped; between ticks sleep until a job may be due, at most the check
-        interval. Nothing that goes wrong in a tick ends the loop.
+    def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
+        """Tick until stopped, and while `lives()`; between ticks sleep until a job may be due,
+        at most the check interval. Nothing that goes wrong in a tick ends the loop.
         """
-        while not self._stopping:
+        while lives() and not self._stopping:
             try:
                 self.tick()
             except StoreError:

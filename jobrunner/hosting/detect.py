@@ -76,8 +76,8 @@ def is_served(environ: dict[str, Any]) -> bool:
 
 
 def _is_here(arbiter: Any) -> bool:
-    # The master reads its pid when it starts; while it preloads it may not have done so yet.
-    return arbiter.pid in (None, os.getpid())
+    # The master reads its pid when it starts; while it preloads it has none yet.
+    return getattr(arbiter, "pid", None) in (None, os.getpid())
 
 
 def _by_click() -> Process:

@@ -37,8 +37,15 @@ def attach(worker: Any, start: Callable[[], Started]) -> None:
         # Not worker.notify(): in an orphaned worker that one raises SystemExit.
         started.watch(lambda: bool(worker.alive), most_seconds, worker.tmp.notify)
         try:
-            run()
-        finally:
+            try:
+                run()
+            finally:
+                started.stop()
+        except SystemExit:
+            # A terminal's Ctrl-C comes twice, as INT to all and as the master's QUIT, and the
+            # second hits the drain, or the way to it. Who insists more often than that leaves
+            # the runs to their leases.
             started.stop()
+            raise
 
     worker.run = run_with_jobs

@@ -32,6 +32,9 @@ logger = logging.getLogger("jobrunner")
 #: Seconds between two looks at whether the server stops.
 _WATCH_SECONDS = 0.2
 
+#: Seconds after which a step that failed for no foreseen reason is tried again.
+_RETRY_SECONDS = 0.1
+
 
 class Instance:
     """A scheduler, an executor and a keeper over stores of their own, and where they live."""
@@ -88,6 +91,9 @@ class Instance:
         self._home: Home | None = None
         self._draining = RLock()
         self._drained: bool | None = None
+        self._closed = False
+        #: How long a drain may take, when nobody says.
+        self._drain_seconds = settings.drain_timeout
         self._deadline: float | None = None
 
     @property
@@ -108,7 +114,7 @@ class Instance:
         else:
             home.call(self.keeper.start)
         home.spawn(lambda: self._loop_around(self.keeper.expire))
-        home.spawn(self.scheduler.loop)
+        home.spawn(lambda: self.scheduler.loop(lambda: self.is_here))
         atexit.register(self.stop)
 
     def tick(self, *, wait: bool) -> None:
@@ -124,7 +130,8 @@ class Instance:
         """Follow the server: drain from the moment that `alive` turns false."""
         assert self._home is not None
         self.scheduler.may_claim = lambda: self.is_here and alive()
-        self._home.spawn(lambda: self._watch(alive, most_seconds, still_here))
+        self._drain_seconds = min(self._drain_seconds, most_seconds)
+        self._home.spawn(lambda: self._watch(alive, still_here))
 
     def stop(self, timeout: float | None = None) -> bool:
         """Drain within `timeout` seconds, by default the drain timeout; once, however often it
@@ -132,13 +139,16 @@ class Instance:
         """
         if not self.is_here:
             return True
+        if self._closed:
+            return bool(self._drained)
         atexit.unregister(self.stop)
-        seconds = self._settings.drain_timeout if timeout is None else timeout
+        seconds = self._drain_seconds if timeout is None else timeout
         if self._home is None:
             return self._drain(seconds)
         home = self._home
         by_themselves = home.call(lambda: self._drain(seconds))
         home.close()
+        self._closed = True
         return by_themselves
 
     def _store_over(self, client: object) -> RedisStore:
@@ -166,7 +176,12 @@ class Instance:
 
     def _loop_around(self, step: Callable[[], float]) -> None:
         while self.is_here:
-            gevent.sleep(step())
+            try:
+                seconds = step()
+            except Exception:  # a keeper that dies silently loses all runs
+                logger.exception("Could not keep leases: an error of jobrunner itself")
+                seconds = _RETRY_SECONDS
+            gevent.sleep(seconds)
 
     def _tick(self, wait: bool) -> None:
         started = self.scheduler.tick(everything=True)
@@ -176,17 +191,17 @@ class Instance:
     def _join(self, runs: list[ActiveRun]) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
-            # Nobody else renews the leases of an instance that was not started.
-            seconds = self.keeper.renew() if self._home is None else None
+            # Nobody else keeps the leases of an instance that was not started.
+            kept = self._home is not None
+            seconds = None if kept else min(self.keeper.renew(), self.keeper.expire())
             gevent.joinall(greenlets, timeout=seconds)
 
-    def _watch(
-        self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
-    ) -> None:
+    def _watch(self, alive: Callable[[], bool], still_here: Callable[[], None]) -> None:
         while alive() and self._drained is None:
             gevent.sleep(_WATCH_SECONDS)
-        seconds = min(self._settings.drain_timeout, most_seconds)
-        draining = gevent.spawn(self._drain, seconds)
+        if not self.is_here:
+            return
+        draining = gevent.spawn(self._drain, self._drain_seconds)
         while not draining.dead:
             still_here()
             draining.join(timeout=1.0)

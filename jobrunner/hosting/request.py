@@ -16,10 +16,16 @@ class StartWithRequest:
 
     def __init__(self, wsgi_app: Callable[..., Iterable[bytes]], start: Callable[[], Any]) -> None:
         self._wsgi_app = wsgi_app
-        self._start: Callable[[], Any] | None = start
+        #: Holds it until somebody takes it out, which is atomic: two threads of a server may
+        #: bring its first request at once.
+        self._start = [start]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if self._start is not None and is_served(environ):
-            start, self._start = self._start, None
-            start()
+        if self._start and is_served(environ):
+            try:
+                start = self._start.pop()
+            except IndexError:
+                pass
+            else:
+                start()
         return self._wsgi_app(environ, start_response)

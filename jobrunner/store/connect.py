@@ -7,6 +7,7 @@ same run id.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ _NOT_TAKEN = (
     "retry_on_error",
     "retry_on_timeout",
     "decode_responses",
+    "encoding",
+    "encoding_errors",
     "socket_timeout",
     "socket_connect_timeout",
     "health_check_interval",
@@ -54,18 +57,23 @@ def connector(client: redis.Redis | None, url: str) -> Connect:
 
 def client_from_url(url: str, timeout: float) -> redis.Redis:
     """A client for `redis://`, `rediss://` or `unix://`, whose calls take `timeout` seconds."""
-    if urlsplit(url).scheme not in _SCHEMES:
-        raise ConfigurationError(
-            f"JOBRUNNER_REDIS_URL = {_without_password(url)!r}: the scheme must be one of "
-            f"{', '.join(_SCHEMES)}, as in redis://localhost:6379/0."
-        )
     try:
-        return own_client(redis.Redis.from_url(url), timeout)
+        scheme = urlsplit(url).scheme
+        if scheme in _SCHEMES:
+            client = own_client(redis.Redis.from_url(url), timeout)
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # an unknown option is told now
+            return client
+        reason = f"the scheme must be one of {', '.join(_SCHEMES)}"
+    except TypeError as error:
+        reason = str(error)
     except ValueError as error:
-        raise ConfigurationError(
-            f"JOBRUNNER_REDIS_URL = {_without_password(url)!r}: {error}; "
-            f"a URL looks like redis://localhost:6379/0."
-        ) from None
+        # It may quote any part of what could not be read, a password's too.
+        reason = "it cannot be read" if "@" in url else str(error)
+    raise ConfigurationError(
+        f"JOBRUNNER_REDIS_URL = {_without_password(url)!r}: {reason}; "
+        f"a URL looks like redis://localhost:6379/0."
+    )
 
 
 def own_client(client: redis.Redis, timeout: float) -> redis.Redis:
@@ -101,5 +109,6 @@ def describe(client: redis.Redis) -> str:
 
 
 def _without_password(url: str) -> str:
-    password = urlsplit(url).password
-    return url.replace(f":{password}@", ":***@") if password else url
+    # Not by its parts: a URL with a typing error may have none, and still a password.
+    hidden = re.sub(r"^(\w+[:/]+)?.*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"(password=)[^&#]*", r"\1***", hidden)

@@ -8,6 +8,7 @@ goes wrong in Redis, or on the way, is a `StoreError`, and the link is told.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
@@ -132,6 +133,7 @@ class RedisStore:
         self._history = history
         self._forget_after_ms = forget_after_ms
         self._clock = clock
+        self._pid = os.getpid()
 
     def claim(self, asks: Sequence[Ask]) -> list[Answer]:
         """Claim each job for its run id, or look at it; at most `MAX_BATCH`, in one round trip.
@@ -245,6 +247,9 @@ class RedisStore:
         return "" if injected is None else injected
 
     def _call(self, command: Callable[[], T]) -> T:
+        if os.getpid() != self._pid:
+            # Greenlets live on in a forked child: the copy of a run must not end the run.
+            raise StoreError("this process was forked from the one that speaks for this instance")
         try:
             answer = command()
         except (RedisError, OSError) as error:

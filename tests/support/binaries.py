@@ -1,5 +1,6 @@
 """Where the server programs are that the tests start. Run as a module, it names what is missing."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -33,6 +34,16 @@ def find_postgres() -> Path | None:
     return None
 
 
+def find_mariadb() -> Path | None:
+    """A mariadbd, from PATH or from where Debian hides servers from ordinary users."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which("mariadbd", path=path)
+    # What makes its data directory; Debian packs the second of these with the clients.
+    helpers = ("mariadb-install-db", "my_print_defaults")
+    complete = found and all(shutil.which(helper, path=path) for helper in helpers)
+    return Path(found) if found and complete else None
+
+
 def _number(version: str) -> float:
     try:
         return float(version)
@@ -51,4 +62,5 @@ def _starts(program: Path) -> bool:
 if __name__ == "__main__":
     missing = [] if find_redis() else ["redis"]
     missing += [] if find_postgres() else ["postgresql"]
+    missing += [] if find_mariadb() else ["mariadb"]
     print(" ".join(missing))

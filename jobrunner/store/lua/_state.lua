@@ -28,6 +28,18 @@ local function clocks(injected_ms)
   return math.floor(micros / 1000), micros
 end
 
+-- A stored whole number; nil for what is missing, is no such number, or has more digits than a
+-- Lua number keeps.
+local function whole(stored)
+  local number = stored and string.match(stored, '^%-?%d+$') and tonumber(stored)
+  return number and math.abs(number) < 2 ^ 53 and number or nil
+end
+
+-- The text of an error reply; over fakeredis it is an object of Python's, not a string.
+local function problem_of(key, reply)
+  return key .. ': ' .. tostring(reply.err)
+end
+
 -- The last start in milliseconds, or nil and, when k is no whole number, what is wrong with it.
 local function last_start(k, refined)
   if not k then
@@ -38,7 +50,7 @@ local function last_start(k, refined)
   end
   -- Twelve digits reach the year 33658; what lies beyond is as wrong, and keeps its digits here.
   local second = math.max(-999999999999, math.min(999999999999, tonumber(k)))
-  refined = tonumber(refined or '')
+  refined = whole(refined)
   if refined and math.floor(refined / 1000) == second then
     return refined
   end
@@ -50,25 +62,25 @@ end
 local function read(keys)
   local k, wrong_k = redis.pcall('GET', keys.k), nil
   if type(k) == 'table' then
-    k, wrong_k = false, keys.k .. ': ' .. k.err
+    k, wrong_k = false, problem_of(keys.k, k)
   end
   local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
     'instance', 'due_ms')
   if fields.err then
-    return { corrupt = keys.state .. ': ' .. fields.err }
+    return { corrupt = problem_of(keys.state, fields) }
   end
-  local job = { k = k, run = fields[3], token = tonumber(fields[4] or '') or 0,
-    instance = fields[5] or '', due_ms = fields[6] or '', refined = fields[1] or '',
-    lease_left = 0 }
+  local job = { k = k, run = fields[3], token = whole(fields[4]) or 0,
+    instance = fields[5] or '', due_ms = whole(fields[6]) and fields[6] or '',
+    refined = fields[1] or '', lease_left = 0 }
   local wrong
   job.last_ms, wrong = last_start(k, fields[1])
-  job.started_ms = tonumber(fields[1] or '') or job.last_ms or 0
-  job.first_seen_ms = tonumber(fields[2] or '')
+  job.started_ms = whole(fields[1]) or job.last_ms or 0
+  job.first_seen_ms = whole(fields[2])
   job.corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong)
   if job.run then
     local holder = redis.pcall('GET', keys.lease)
     if type(holder) == 'table' then
-      job.corrupt = keys.lease .. ': ' .. holder.err
+      job.corrupt = problem_of(keys.lease, holder)
     elseif holder == job.run then
       job.lease_left = math.max(1, redis.call('PTTL', keys.lease))
     end
@@ -93,7 +105,7 @@ local function record(keys, job, finished_ms, outcome, err, history_limit)
   job.run = false
   job.lease_left = 0
   if type(added) == 'table' and added.err then
-    return keys.history .. ': ' .. added.err
+    return problem_of(keys.history, added)
   end
   return ''
 end

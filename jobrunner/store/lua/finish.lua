@@ -39,7 +39,7 @@ local function amend(keys, run, outcome, err, ended_ms)
     'error', err)
   redis.pcall('HINCRBY', keys.state, 'count_abandoned', -1)
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
-  if tonumber(redis.call('HGET', keys.state, 'abandoned_in_row') or '0') > 0 then
+  if (whole(redis.call('HGET', keys.state, 'abandoned_in_row')) or 0) > 0 then
     redis.pcall('HINCRBY', keys.state, 'abandoned_in_row', -1)
   end
   if redis.call('HGET', keys.state, 'token') == fields.token then

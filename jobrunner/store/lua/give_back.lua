@@ -14,14 +14,15 @@ for i = 0, #KEYS / 4 - 1 do
     local before = redis.call('HMGET', state, 'before_k', 'before_last_ms', 'before_due_ms',
       'last_ms')
     -- Only what the claim itself wrote is undone: an operator may have set or deleted k since.
-    if redis.pcall('GET', k) == text(math.floor(tonumber(before[4]) / 1000)) then
-      if before[1] == '' then
+    local claimed_ms = whole(before[4])
+    if claimed_ms and redis.pcall('GET', k) == text(math.floor(claimed_ms / 1000)) then
+      if (before[1] or '') == '' then
         redis.call('DEL', k)
       else
         redis.call('SET', k, before[1])
       end
     end
-    local restored = { last_ms = before[2], due_ms = before[3] }
+    local restored = { last_ms = before[2] or '', due_ms = before[3] or '' }
     for field, value in pairs(restored) do
       if value == '' then
         redis.call('HDEL', state, field)

@@ -1,0 +1,171 @@
+"""A fleet as the contract sees it: stores of several instances on one server, under one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+from jobrunner import Schedule, every
+from jobrunner.clock import Clock, RedisClock
+from jobrunner.job import FunctionJob, JobDefinition
+from jobrunner.run import Outcome
+from jobrunner.store.connect import own_client
+from jobrunner.store.redis import (
+    NEVER,
+    Answer,
+    Ask,
+    Ending,
+    Finish,
+    Known,
+    RedisStore,
+    Status,
+)
+
+NAMESPACE = "shop"
+
+#: A whole second, at which the fleet's clock starts.
+NOON = 1_700_000_000_000
+
+MINUTE = 60_000
+
+#: Never early: what the engine sends for a job without a last start.
+LONG_AGO = -(10**15)
+
+#: Makes a client of the server under test, with these options.
+MakeClient = Callable[..., redis.Redis]
+
+
+def nothing(ctx: object) -> None:
+    """What the jobs of these tests do; no store ever runs them."""
+
+
+def job(
+    name: str = "purge", schedule: Schedule | None = None, sync_key: str | None = None
+) -> JobDefinition:
+    """A job, by default every minute."""
+    written = FunctionJob(nothing, schedule or every(minutes=1), name=name, sync_key=sync_key)
+    return JobDefinition.of(written, NAMESPACE)
+
+
+def ask(
+    definition: JobDefinition, run_id: str = "", last_ms: int | None = None, due_ms: int = 0
+) -> Ask:
+    """The question of an instance that knows `last_ms` as the last start: what the engine asks."""
+    if last_ms is None:
+        return Ask(definition, run_id, NEVER, LONG_AGO, due_ms)
+    due_ms = definition.schedule.next_due_ms(last_ms)
+    early_until_ms = definition.schedule.early_until_ms(due_ms)
+    return Ask(definition, run_id, str(last_ms), early_until_ms, due_ms)
+
+
+class Fleet:
+    """One server, the clocks that its instances go by, and `client` for the test's own look.
+
+    `now_ms` is the injected clock; None: the server's own. `trust` are the trust seconds.
+    """
+
+    def __init__(self, make_client: MakeClient) -> None:
+        self.make_client = make_client
+        self.client: Any = make_client(decode_responses=True)
+        self.now_ms: int | None = NOON
+        self.trust = 1000.0
+        self._stores: list[RedisStore] = []
+        self.one = self.store("one")
+        self.two = self.store("two")
+
+    def store(
+        self,
+        instance: str,
+        *,
+        client: redis.Redis | None = None,
+        lease_ms: int = 30_000,
+        history: int = 100,
+        forget_after_ms: int = 60_000,
+    ) -> RedisStore:
+        """The store of one instance."""
+        store = RedisStore(
+            own_client(client or self.client, 5.0),
+            namespace=NAMESPACE,
+            instance=instance,
+            lease_ms=lease_ms,
+            history=history,
+            forget_after_ms=forget_after_ms,
+            clock=self.clock(),
+        )
+        self._stores.append(store)
+        return store
+
+    def clock(self) -> RedisClock:
+        def injected() -> Clock | None:
+            now_ms = self.now_ms
+            return None if now_ms is None else lambda: now_ms / 1000
+
+        return RedisClock(injected, lambda: self.trust)
+
+    def look(self, definition: JobDefinition, last_ms: int | None = None) -> Answer:
+        (answer,) = self.one.claim([ask(definition, "", last_ms)])
+        return answer
+
+    def claim(
+        self,
+        definition: JobDefinition,
+        run_id: str,
+        last_ms: int | None = None,
+        store: RedisStore | None = None,
+    ) -> Answer:
+        (answer,) = (store or self.one).claim([ask(definition, run_id, last_ms)])
+        return answer
+
+    def claimed(
+        self, definition: JobDefinition, run_id: str, last_ms: int | None = None
+    ) -> tuple[int, int]:
+        """Claim, which must work; the token and the millisecond of the start."""
+        answer = self.claim(definition, run_id, last_ms)
+        assert Status.CLAIMED == answer.status, answer
+        assert answer.known.last_ms is not None
+        return answer.token, answer.known.last_ms
+
+    def finish(
+        self,
+        definition: JobDefinition,
+        run_id: str,
+        outcome: Outcome = Outcome.SUCCEEDED,
+        error: str = "",
+        seconds_ago: float = 0,
+        store: RedisStore | None = None,
+    ) -> Finish:
+        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago)
+        (answer,) = (store or self.one).finish([ending])
+        return answer
+
+    def give_back(self, definition: JobDefinition, run_id: str) -> bool:
+        (answer,) = self.one.give_back([(definition, run_id)])
+        return answer
+
+    def renew(self, definition: JobDefinition, run_id: str) -> bool:
+        (answer,) = self.one.renew([(definition, run_id)])
+        return answer
+
+    def lease_ends(self, definition: JobDefinition) -> None:
+        """The lease's time is over: what Redis then does is to delete it."""
+        assert 1 == self.client.delete(definition.keys.lease)
+
+    def known(self, definition: JobDefinition, last_ms: int | None = None) -> Known:
+        return self.look(definition, last_ms).known
+
+    def stored(self, definition: JobDefinition) -> dict[str, Any]:
+        """All that Redis holds of a job, but for the time that is left of its lease."""
+        keys = definition.keys
+        return {
+            "k": self.client.get(keys.sync_key),
+            "state": self.client.hgetall(keys.state),
+            "lease": self.client.get(keys.lease),
+            "history": self.client.xrange(keys.history),
+        }
+
+    def close(self) -> None:
+        for store in self._stores:
+            store.close()
+        self.client.close()

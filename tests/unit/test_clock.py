@@ -1,0 +1,110 @@
+"""The two clocks: trust seconds that nothing stops, and Redis's time as it is estimated here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import freezegun
+import pytest
+import time_machine
+
+from jobrunner import clock
+from jobrunner.clock import RedisClock, trust_seconds
+from tests.support.wait import wait_for
+
+LONG_AGO = datetime(2001, 9, 9)
+
+
+@contextmanager
+def replaced() -> Iterator[None]:
+    """The functions of `time` replaced, as a test's monkeypatch does."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("time", "monotonic", "clock_gettime", "time_ns", "monotonic_ns"):
+            monkeypatch.setattr(time, name, lambda *clock_id: 1e9)
+        yield
+
+
+STOPPED: list[Callable[[], object]] = [
+    replaced,
+    lambda: time_machine.travel(LONG_AGO, tick=False),
+    lambda: freezegun.freeze_time(LONG_AGO),
+]
+
+
+class TestTrustSeconds:
+    @pytest.mark.parametrize("stopped", STOPPED, ids=["monkeypatch", "time-machine", "freezegun"])
+    def test_no_test_s_frozen_time_moves_or_stops_it(self, stopped: Callable[[], object]) -> None:
+        before = trust_seconds()
+        with stopped():  # type: ignore[attr-defined]
+            inside = trust_seconds()
+            assert 1e9 == time.time() or LONG_AGO.year == datetime.now().year
+            wait_for(lambda: trust_seconds() > inside, message="the clock to go on")
+        after = trust_seconds()
+
+        assert before <= inside <= after
+        assert after - before < 600, "it was moved"
+
+    def test_it_goes_on_while_the_machine_is_suspended(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(time, "CLOCK_BOOTTIME", 77, raising=False)
+        monkeypatch.setattr(time, "clock_gettime", lambda clock_id: clock_id * 10.0)
+
+        assert 770.0 == clock._capture_trust_clock()()
+
+    def test_without_that_clock_it_is_the_monotonic_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+        monkeypatch.setattr(time, "CLOCK_MONOTONIC", 5, raising=False)
+        monkeypatch.setattr(time, "clock_gettime", lambda clock_id: clock_id * 10.0)
+        assert 50.0 == clock._capture_trust_clock()()
+
+        monkeypatch.delattr(time, "clock_gettime")
+        assert clock._capture_trust_clock() is time.monotonic
+
+
+class TestRedisClock:
+    def test_before_the_first_answer_the_time_is_not_known(self) -> None:
+        assert RedisClock().now_ms() is None
+        assert RedisClock().injected_ms() is None
+
+    def test_the_estimate_counts_from_the_sending(self) -> None:
+        now = 100.0
+        estimate = RedisClock(trust=lambda: now)
+        sent_at = now
+        now = 100.25  # the answer took a quarter of a second
+
+        estimate.heard(1_700_000_000_000.0, sent_at)
+
+        assert 1_700_000_000_250 == estimate.now_ms()
+        now = 160.0
+        assert 1_700_000_060_000 == estimate.now_ms()
+
+    def test_the_newest_answer_counts_also_when_redis_s_clock_went_back(self) -> None:
+        estimate = RedisClock(trust=lambda: 100.0)
+        estimate.heard(1_700_000_000_000.0, 100.0)
+
+        estimate.heard(1_600_000_000_000.0, 100.0)
+
+        assert 1_600_000_000_000 == estimate.now_ms()
+
+    def test_an_injected_clock_rules_from_when_it_is_set_until_it_is_taken_away(self) -> None:
+        injected: clock.Clock | None = None
+        estimate = RedisClock(lambda: injected, lambda: 100.0)
+        estimate.heard(1_700_000_000_000.0, 100.0)
+
+        injected = lambda: 12.5  # noqa: E731
+        assert (12_500, 12_500) == (estimate.injected_ms(), estimate.now_ms())
+        injected = None
+        assert (None, 1_700_000_000_000) == (estimate.injected_ms(), estimate.now_ms())
+
+    @pytest.mark.parametrize("start_ms", [0, 1_000_000, 1_700_000_000_000, -5_000])
+    def test_an_injected_clock_s_milliseconds_are_not_cut(self, start_ms: int) -> None:
+        """1000.001 * 1000 is 1000000.9999…, and means 1000001."""
+        for ms in range(start_ms, start_ms + 2000):
+            estimate = RedisClock(lambda ms=ms: lambda: ms / 1000)  # type: ignore[misc]
+            assert ms == estimate.injected_ms()

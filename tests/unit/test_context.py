@@ -1,0 +1,149 @@
+"""What a job is handed: a session that commits or rolls back, and whether to stop."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobrunner import (
+    ConfigurationError,
+    JobContext,
+    LeaseLostError,
+    Run,
+    RunInterruptedError,
+    RunStopped,
+)
+
+RUN = Run("run-1", "purge", "one", 1, 1.0, 1.0)
+
+
+class Session:
+    """Notes what is done to it; raises what it is told to."""
+
+    def __init__(self, commit: BaseException | None = None, rollback: Exception | None = None):
+        self.done: list[str] = []
+        self._errors = {"commit": commit, "rollback": rollback}
+
+    def __getattr__(self, name: str) -> object:
+        def note() -> None:
+            self.done.append(name)
+            if error := self._errors.get(name):
+                raise error
+
+        return note
+
+
+def context(session: Session) -> JobContext:
+    return JobContext(session_factory=lambda: session)  # type: ignore[arg-type, return-value]
+
+
+class TestSession:
+    def test_it_commits_at_the_end_and_is_closed(self) -> None:
+        session = Session()
+
+        with context(session).session() as opened:
+            assert session is opened
+            opened.flush()
+
+        assert ["flush", "commit", "close"] == session.done
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), LeaseLostError("gone")]
+    )
+    def test_it_rolls_back_on_any_error_and_is_closed(self, error: BaseException) -> None:
+        session = Session()
+
+        with pytest.raises(type(error)) as caught, context(session).session():
+            raise error
+
+        assert error is caught.value
+        assert ["rollback", "close"] == session.done
+
+    def test_a_commit_that_fails_is_rolled_back(self) -> None:
+        session = Session(commit=ValueError("serialization failure"))
+
+        with pytest.raises(ValueError, match="serialization"), context(session).session():
+            pass
+
+        assert ["commit", "rollback", "close"] == session.done
+
+    def test_it_is_closed_though_the_rollback_fails(self) -> None:
+        session = Session(rollback=OSError("connection lost"))
+
+        with pytest.raises(OSError, match="connection lost"), context(session).session():
+            raise ValueError("x")
+
+        assert ["rollback", "close"] == session.done
+
+    def test_each_is_one_of_its_own(self) -> None:
+        made: list[Session] = []
+
+        def factory() -> Session:
+            made.append(Session())
+            return made[-1]
+
+        ctx = JobContext(session_factory=factory)  # type: ignore[arg-type]
+        with ctx.session() as first, ctx.session() as second:
+            assert first is not second
+
+        assert [["commit", "close"]] * 2 == [session.done for session in made]
+
+    def test_without_a_database_the_error_names_what_to_set(self) -> None:
+        with pytest.raises(ConfigurationError) as caught, JobContext().session():
+            pass
+
+        for way in ("SQLALCHEMY_DATABASE_URI", "Flask-SQLAlchemy", "session_factory="):
+            assert way in str(caught.value)
+
+
+class TestStopping:
+    def test_a_run_goes_on_while_there_is_no_reason_to_stop(self) -> None:
+        ctx = JobContext().for_run(RUN, lambda: None)
+
+        assert not ctx.cancelled
+        ctx.check()
+
+    @pytest.mark.parametrize("reason", [LeaseLostError("gone"), RunInterruptedError("stopping")])
+    def test_it_is_told_to_stop_and_why(self, reason: RunStopped) -> None:
+        reasons: list[RunStopped] = []
+        ctx = JobContext().for_run(RUN, lambda: reasons[-1] if reasons else None)
+        assert not ctx.cancelled
+
+        reasons.append(reason)
+
+        assert ctx.cancelled
+        with pytest.raises(type(reason)) as caught:
+            ctx.check()
+        assert reason is caught.value
+
+    def test_outside_a_run_there_is_none(self) -> None:
+        assert not JobContext().cancelled
+        JobContext().check()
+
+
+class TestForRun:
+    def test_each_run_gets_a_copy_with_its_run(self) -> None:
+        class Context(JobContext):
+            def __init__(self) -> None:
+                super().__init__()
+                self.number = 1
+                self.shared: list[int] = []
+
+        original = Context()
+        first = original.for_run(RUN, lambda: None)
+        second = original.for_run(Run("run-2", "purge", "one", 2, 1.0, 1.0), lambda: None)
+
+        first.number = 2
+        first.shared.append(1)
+
+        assert (Context, Context) == (type(first), type(second))
+        assert ("run-1", "run-2") == (first.run.id, second.run.id)
+        assert (1, 1) == (original.number, second.number)
+        assert [1] == original.shared == second.shared
+        assert not hasattr(original, "run")
+
+    def test_the_reason_to_stop_is_the_run_s_own(self) -> None:
+        original = JobContext()
+        original.for_run(RUN, lambda: LeaseLostError("gone"))
+
+        assert not original.cancelled
+        assert not original.for_run(RUN, lambda: None).cancelled
