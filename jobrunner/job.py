@@ -28,6 +28,11 @@ class Job:
     interval: timedelta | float | None = None
     schedule: Schedule | None = None
     sync_key: str | None = None
+    #: Whether a run that was abandoned (its instance died) is run again at once, with its due
+    #: time; else the job waits for its next one.
+    recover: bool = False
+    #: Whether a superseded run of this job is kept from committing; None: as JOBRUNNER_FENCED says.
+    fenced: bool | None = None
 
     def run(self, ctx: JobContext) -> object:
         """Do the work. Each run calls this on a shallow copy of the registered job, so what
@@ -50,6 +55,8 @@ class FunctionJob(Job):
         *,
         name: str | None = None,
         sync_key: str | None = None,
+        recover: bool = False,
+        fenced: bool | None = None,
     ) -> None:
         if not callable(function):
             raise InvalidJobError(
@@ -61,6 +68,8 @@ class FunctionJob(Job):
         self.name = named
         self.schedule = schedule
         self.sync_key = sync_key
+        self.recover = recover
+        self.fenced = fenced
         self._function = function
 
     def run(self, ctx: JobContext) -> object:
@@ -81,6 +90,8 @@ class JobDefinition:
     schedule: Schedule
     keys: JobKeys
     origin: str
+    recover: bool = False
+    fenced: bool | None = None
 
     @classmethod
     def of(cls, job: Job, namespace: str) -> JobDefinition:
@@ -98,7 +109,15 @@ class JobDefinition:
             sync_key = default_sync_key(namespace, name)
         if type(job).run is Job.run:
             raise InvalidJobError(f"job {name!r} has no run: define `def run(self, ctx): …`.")
-        return cls(job, name, _schedule_of(job, name), JobKeys.of(sync_key), job.origin())
+        return cls(
+            job,
+            name,
+            _schedule_of(job, name),
+            JobKeys.of(sync_key),
+            job.origin(),
+            recover=_word(job, name, "recover", (True, False)),
+            fenced=_word(job, name, "fenced", (True, False, None)),
+        )
 
     @cached_property
     def encoded_keys(self) -> tuple[bytes, ...]:
@@ -118,6 +137,16 @@ def _checked_name(job: Job) -> str:
             f'such as name = "purge sessions".'
         )
     return name
+
+
+def _word(job: Job, name: str, attribute: str, allowed: tuple[bool | None, ...]) -> Any:
+    value = getattr(job, attribute)
+    if not any(value is word for word in allowed):
+        raise InvalidJobError(
+            f"job {name!r} has {attribute} = {value!r}: it must be one of "
+            f"{', '.join(map(repr, allowed))}."
+        )
+    return value
 
 
 def _schedule_of(job: Job, name: str) -> Schedule:

@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
     #: It was told that its lease was gone, and stopped.
     LEASE_LOST = "lease_lost"
+    #: A newer run had opened its session: what this one wrote was refused.
+    STALE = "stale"
     #: Its instance died: recorded by another one when the lease had ended.
     ABANDONED = "abandoned"
 

@@ -30,6 +30,7 @@ from .registry import Registry
 from .run import HistoryEntry
 from .schedules import Schedule
 from .settings import Settings, SettingsKeywords, check_keywords
+from .signals import send
 from .status import JobStatus
 from .store.connect import Connect, connector
 
@@ -100,7 +101,9 @@ class AppState:
         self.stop()
 
     def status(self) -> list[JobStatus]:
-        return controls.status(list(self.registry), self.instance().store)
+        return controls.status(
+            list(self.registry), self.instance().store, self.settings.quarantine_after
+        )
 
     def history(self, name: str, limit: int) -> list[HistoryEntry]:
         return self.instance().store.history(self.registry.get(name), limit)
@@ -113,9 +116,13 @@ class AppState:
             context=self._context,
             scope=self._scope,
             injected_clock=lambda: self._runner.clock,
+            notify=self._notify,
             in_threads=in_threads,
         )
         return self._instance
+
+    def _notify(self, signal: Any, **arguments: Any) -> None:
+        send(signal, self._runner if self._app is None else self._app, **arguments)
 
     def _scope(self) -> AbstractContextManager[object]:
         return nullcontext() if self._app is None else self._app.app_context()
@@ -192,14 +199,24 @@ class JobRunner:
         self._latest = weakref.ref(state)
 
     def job(
-        self, schedule: Schedule, *, name: str | None = None, sync_key: str | None = None
+        self,
+        schedule: Schedule,
+        *,
+        name: str | None = None,
+        sync_key: str | None = None,
+        recover: bool = False,
+        fenced: bool | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function, and return it unchanged. Its name is the job's
-        unless `name` is given.
+        unless `name` is given; the other arguments are those of `Job`.
         """
 
         def decorate(function: F) -> F:
-            self.register(FunctionJob(function, schedule, name=name, sync_key=sync_key))
+            self.register(
+                FunctionJob(
+                    function, schedule, name=name, sync_key=sync_key, recover=recover, fenced=fenced
+                )
+            )
             return function
 
         return decorate

@@ -34,6 +34,9 @@ class JobStatus:
     failed: int
     interrupted: int
     lease_lost: int
+    stale: int
     abandoned: int
+    #: Until when the job waits because its last runs were abandoned; None: it does not.
+    quarantined_until: float | None
     #: What in Redis cannot be read, quoted; None when all is well.
     problem: str | None

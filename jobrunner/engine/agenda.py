@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from itertools import count
 
 from ..job import JobDefinition
+from ..policies import quarantined_until_ms
 from ..schedules import Schedule
-from ..store.redis import NEVER, UNKNOWN, Ask, Known
+from ..store.redis import UNKNOWN, Ask, Known
 
 #: Earlier than any clock, an injected one too.
 _LONG_AGO_MS = -(10**15)
@@ -62,8 +63,9 @@ class Entry:
 class Agenda:
     """When may each job be due?"""
 
-    def __init__(self, check_interval_ms: int) -> None:
+    def __init__(self, check_interval_ms: int, quarantine_after: int = 3) -> None:
         self._check_interval_ms = check_interval_ms
+        self._quarantine_after = quarantine_after
         self._entries: dict[str, Entry] = {}
         self._heap: list[tuple[int, int, Entry]] = []
         self._order = count()
@@ -140,6 +142,14 @@ class Agenda:
         if len(self._heap) > 2 * len(self._entries) + _SPARE_MOMENTS:
             self._forget_old_moments()
 
+    def put_first(self, entry: Entry) -> None:
+        """Ask again with the next free slot, before all others: a claim without an answer may
+        have been granted, and then it has a slot already.
+        """
+        self._waiting[entry] = None
+        self._waiting.move_to_end(entry, last=False)
+        entry.at_ms = None
+
     def shelve(self, entry: Entry) -> None:
         """Ask only when the rolling look comes by; nothing is known of the job."""
         self._waiting.pop(entry, None)
@@ -148,12 +158,19 @@ class Agenda:
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
-        due_ms, entry.in_future = due_after(entry.definition.schedule, known, now_ms)
-        entry.due_ms = due_ms
         schedule = entry.definition.schedule
-        entry.early_until_ms = schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
-        entry.computed_from = NEVER if known.last_ms is None else str(known.last_ms)
+        due_ms, entry.in_future = due_again(entry.definition, known, now_ms)
+        early_until_ms = schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
+        entry.due_ms = due_ms
+        entry.early_until_ms = max(early_until_ms, self._quarantined_until_ms(known))
+        entry.computed_from = known.version
         self.put(entry, self._moment(entry, known, now_ms))
+
+    def _quarantined_until_ms(self, known: Known) -> int:
+        until_ms = quarantined_until_ms(
+            known.abandoned_in_row, known.abandoned_ms, self._quarantine_after
+        )
+        return _LONG_AGO_MS if until_ms is None else until_ms
 
     def next_ms(self) -> int | None:
         """The earliest moment at which something is to be asked; None: nothing is known."""
@@ -184,6 +201,15 @@ class Agenda:
 
     def _is_current(self, entry: Entry) -> bool:
         return self._entries.get(entry.definition.name) is entry
+
+
+def due_again(definition: JobDefinition, known: Known, now_ms: int) -> tuple[int, bool]:
+    """As `due_after`; but a job that recovers is due at once for what was abandoned, with that
+    due time, so that the run can know what it repeats.
+    """
+    if definition.recover and known.abandoned_due_ms is not None:
+        return known.abandoned_due_ms, False
+    return due_after(definition.schedule, known, now_ms)
 
 
 def due_after(schedule: Schedule, known: Known, now_ms: int) -> tuple[int, bool]:

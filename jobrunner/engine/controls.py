@@ -6,24 +6,33 @@ import re
 from collections.abc import Sequence
 
 from ..job import JobDefinition
+from ..policies import quarantined_until_ms
 from ..run import Outcome
 from ..status import JobStatus
 from ..store.redis import Known, Peek, RedisStore
-from .agenda import due_after
+from .agenda import due_again
 
 _WHOLE = re.compile("-?[0-9]+")
 
 
-def status(definitions: Sequence[JobDefinition], store: RedisStore) -> list[JobStatus]:
+def status(
+    definitions: Sequence[JobDefinition], store: RedisStore, quarantine_after: int
+) -> list[JobStatus]:
     """Where each job stands, read from Redis now; `StoreError` when it is away."""
     now_ms = store.now_ms()
     peeks = store.peek([definition.keys for definition in definitions])
-    return [_status(d, peek, now_ms) for d, peek in zip(definitions, peeks, strict=True)]
+    return [
+        _status(definition, peek, now_ms, quarantine_after)
+        for definition, peek in zip(definitions, peeks, strict=True)
+    ]
 
 
-def _status(definition: JobDefinition, peek: Peek, now_ms: int) -> JobStatus:
+def _status(definition: JobDefinition, peek: Peek, now_ms: int, quarantine_after: int) -> JobStatus:
     state = peek.state
     known, problem = _known(peek)
+    waits_until_ms = quarantined_until_ms(
+        known.abandoned_in_row, known.abandoned_ms, quarantine_after
+    )
     # A run without a lease is over, though nobody has recorded it yet.
     running = (state.get("run") or None) if peek.lease_left_ms else None
     return JobStatus(
@@ -31,7 +40,7 @@ def _status(definition: JobDefinition, peek: Peek, now_ms: int) -> JobStatus:
         schedule=str(definition.schedule),
         sync_key=definition.keys.sync_key,
         last_run=_seconds(known.last_ms),
-        next_due=None if problem else _next_due(definition, known, now_ms),
+        next_due=None if problem else _next_due(definition, known, now_ms, waits_until_ms),
         running=running,
         instance=state.get("instance") if running else None,
         lease_left=peek.lease_left_ms / 1000 if running else None,
@@ -43,31 +52,44 @@ def _status(definition: JobDefinition, peek: Peek, now_ms: int) -> JobStatus:
         failed=_number(state.get("count_failed")) or 0,
         interrupted=_number(state.get("count_interrupted")) or 0,
         lease_lost=_number(state.get("count_lease_lost")) or 0,
+        stale=_number(state.get("count_stale")) or 0,
         abandoned=_number(state.get("count_abandoned")) or 0,
+        quarantined_until=_seconds(waits_until_ms),
         problem=problem,
     )
 
 
 def _known(peek: Peek) -> tuple[Known, str | None]:
     """The last start and first sight, as the scripts read them; and what cannot be read."""
-    first_seen_ms = _number(peek.state.get("first_seen_ms"))
+    state = peek.state
     second = _number(peek.last_start)
+    known = Known(
+        None,
+        _number(state.get("first_seen_ms")),
+        None,
+        0,
+        _number(state.get("abandoned_due_ms")),
+        _number(state.get("abandoned_in_row")) or 0,
+        _number(state.get("abandoned_ms")),
+    )
     problem = peek.problem
     if problem is None and peek.last_start is not None and second is None:
         problem = f"the last run is {peek.last_start!r}, not a Unix time in whole seconds"
     if second is None:
-        return Known(None, first_seen_ms, None, 0), problem
-    refined = _number(peek.state.get("last_ms"))
+        return known, problem
+    refined = _number(state.get("last_ms"))
     last_ms = refined if refined is not None and refined // 1000 == second else second * 1000 + 999
-    return Known(last_ms, first_seen_ms, None, 0), problem
+    return known._replace(last_ms=last_ms), problem
 
 
-def _next_due(definition: JobDefinition, known: Known, now_ms: int) -> float | None:
+def _next_due(
+    definition: JobDefinition, known: Known, now_ms: int, waits_until_ms: int | None
+) -> float | None:
     try:
-        due_ms, _ = due_after(definition.schedule, known, now_ms)
+        due_ms, _ = due_again(definition, known, now_ms)
     except Exception:  # a user's schedule; the scheduler logs the same as an error
         return None
-    return (due_ms or now_ms) / 1000
+    return max(due_ms or now_ms, waits_until_ms or 0) / 1000
 
 
 def _number(text: str | None) -> int | None:

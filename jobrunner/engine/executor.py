@@ -22,6 +22,7 @@ from ..context import JobContext
 from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StoreError
 from ..job import JobDefinition
 from ..run import Outcome, Run
+from ..signals import Notify, lease_lost, send_nothing
 from ..store.redis import MAX_BATCH, Ending, Known, RedisStore
 from .keeper import Lease, LeaseKeeper
 
@@ -46,6 +47,7 @@ class ActiveRun:
         "lease",
         "run",
         "stop_reason",
+        "told_at",
     )
 
     def __init__(self, definition: JobDefinition, run: Run, lease: Lease) -> None:
@@ -53,6 +55,8 @@ class ActiveRun:
         self.run = run
         self.lease = lease
         self.stop_reason: RunStopped | None = None
+        #: Trust seconds at which it was told to stop.
+        self.told_at = 0.0
         #: Whether the user's code is running: only then may something be thrown into it.
         self.in_body = False
         #: A native thread can only be told.
@@ -97,6 +101,8 @@ class Executor:
         slots: int,
         in_threads: bool,
         trust: Clock,
+        check_interval: float = 1.0,
+        notify: Notify = send_nothing,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -106,6 +112,8 @@ class Executor:
         #: Whether runs are native threads, beside a loop that has one of its own.
         self.in_threads = in_threads
         self._trust = trust
+        self._check_interval = check_interval
+        self._notify = notify
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[_Ended] = []
         self._sending = False
@@ -144,6 +152,24 @@ class Executor:
             name = active.run.job
             logger.warning("Job %s lost its lease: %s", name, why, extra=active.extra)
             self._stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
+            self._notify(lease_lost, run=active.run, why=why)
+
+    def remind(self) -> float:
+        """Stop again what was told to stop and goes on. Returns the seconds until the next time.
+
+        Its lease is not released under it: while it is ours it is renewed until the run ends.
+        """
+        now = self._trust()
+        for active in self._living():
+            if active.stop_reason is not None and now - active.told_at >= self._check_interval:
+                logger.warning(
+                    "Job %s goes on, %.1f s after it was told to stop",
+                    active.run.job,
+                    now - active.told_at,
+                    extra=active.extra,
+                )
+                self._throw_soon(active, active.stop_reason)
+        return self._check_interval
 
     def flush(self) -> None:
         """Send what has ended to Redis, unless somebody is sending already.
@@ -280,6 +306,10 @@ class Executor:
     def _stop(self, active: ActiveRun, reason: RunStopped) -> None:
         """Tell a run to stop, and throw `reason` into it where that is possible."""
         active.stop_reason = reason
+        active.told_at = self._trust()
+        self._throw_soon(active, reason)
+
+    def _throw_soon(self, active: ActiveRun, reason: RunStopped) -> None:
         if active.interruptible:
             gevent.get_hub().loop.run_callback(self._throw, active, reason)
 

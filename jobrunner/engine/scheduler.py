@@ -16,8 +16,10 @@ from gevent.lock import RLock
 from ..clock import RedisClock
 from ..errors import LastRunParseError, StoreError
 from ..job import JobDefinition
+from ..policies import quarantined_until_ms
 from ..registry import Registry
 from ..run import Run, new_id
+from ..signals import Notify, job_quarantined, send_nothing
 from ..store.redis import MAX_BATCH, Answer, Known, RedisStore, Status
 from .agenda import Agenda, Entry
 from .executor import ActiveRun, Executor
@@ -43,6 +45,8 @@ class Scheduler:
         clock: RedisClock,
         check_interval: float,
         resync_interval: float,
+        quarantine_after: int = 3,
+        notify: Notify = send_nothing,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -52,7 +56,9 @@ class Scheduler:
         self._clock = clock
         self._check_interval = check_interval
         self._resync_interval = resync_interval
-        self._agenda = Agenda(int(check_interval * 1000))
+        self._quarantine_after = quarantine_after
+        self._notify = notify
+        self._agenda = Agenda(int(check_interval * 1000), quarantine_after)
         self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
@@ -114,7 +120,7 @@ class Scheduler:
         if self._seen_version == version:
             return
         self._agenda.sync(self._registry)
-        for name, other in self._store.announce(list(self._registry)).items():
+        for name, other in self._announce().items():
             logger.warning(
                 "Job %s was announced before from %s and is now from %s: do two services share "
                 "a namespace, or was the job moved?",
@@ -124,6 +130,16 @@ class Scheduler:
                 extra={"job": name},
             )
         self._seen_version = version
+
+    def _announce(self) -> dict[str, str]:
+        try:
+            return self._store.announce(list(self._registry))
+        except StoreError as error:
+            if not self._store.link.up:
+                raise
+            # A key of a wrong type: others do not see our jobs, and the jobs run all the same.
+            logger.error("The jobs cannot be announced: %s", error)
+            return {}
 
     def _looks(self, everything: bool) -> list[Entry]:
         """The jobs to look at besides: all of them, or the slice that the time passed owes."""
@@ -148,7 +164,8 @@ class Scheduler:
         chosen = set(map(id, batch))
         while looks and len(batch) < MAX_BATCH:
             entry = looks.pop()
-            if id(entry) not in chosen:
+            # A claim without an answer is asked again only as a claim: it takes a slot.
+            if id(entry) not in chosen and not entry.run_id:
                 batch.append(entry)
         return batch
 
@@ -158,7 +175,9 @@ class Scheduler:
             answers = self._store.claim([entry.ask() for entry in batch])
         except StoreError:
             for entry in batch:
-                if entry.at_ms is None:  # taken from the agenda, not merely looked at
+                if entry.run_id:
+                    self._agenda.put_first(entry)
+                elif entry.at_ms is None:  # taken from the agenda, not merely looked at
                     self._agenda.put(entry, 0)
             raise
         started = []
@@ -172,12 +191,7 @@ class Scheduler:
     def _take_in(self, entry: Entry, answer: Answer, sent_at: float) -> ActiveRun | None:
         """Draw the conclusions from one answer; the run, if it was claimed."""
         if answer.abandoned:
-            logger.warning(
-                "Job %s was abandoned: the instance of run %s died or lost Redis",
-                entry.definition.name,
-                answer.abandoned,
-                extra={"job": entry.definition.name, "run_id": answer.abandoned},
-            )
+            self._report_abandoned(entry, answer.abandoned, answer.known)
         if answer.status is Status.CORRUPT:
             self._report_corrupt(entry, answer.problem)
             return None
@@ -205,6 +219,28 @@ class Scheduler:
                 known,
                 extra={"job": entry.definition.name},
             )
+
+    def _report_abandoned(self, entry: Entry, run_id: str, known: Known) -> None:
+        name, extra = entry.definition.name, {"job": entry.definition.name, "run_id": run_id}
+        logger.warning(
+            "Job %s was abandoned: the instance of run %s died or lost Redis",
+            name,
+            run_id,
+            extra=extra,
+        )
+        in_row = known.abandoned_in_row
+        until_ms = quarantined_until_ms(in_row, known.abandoned_ms, self._quarantine_after)
+        if until_ms is None or known.abandoned_ms is None:
+            return
+        logger.error(
+            "Job %s is quarantined for %.0f s: its last %d runs were abandoned, so it may be "
+            "what kills its instances; it goes on when it has succeeded",
+            name,
+            (until_ms - known.abandoned_ms) / 1000,
+            in_row,
+            extra=extra,
+        )
+        self._notify(job_quarantined, job=name, abandoned_in_row=in_row, until=until_ms / 1000)
 
     def _report_corrupt(self, entry: Entry, problem: str) -> None:
         self._agenda.shelve(entry)

@@ -22,6 +22,7 @@ from ..engine.scheduler import Scheduler
 from ..registry import Registry
 from ..run import new_id
 from ..settings import Settings
+from ..signals import Notify
 from ..store.connect import Connect, is_in_process
 from ..store.redis import RedisStore
 from .drain import drain
@@ -48,6 +49,7 @@ class Instance:
         context: JobContext,
         scope: Callable[[], AbstractContextManager[object]],
         injected_clock: Callable[[], Clock | None],
+        notify: Notify,
         in_threads: bool = False,
     ) -> None:
         self.id = new_id()
@@ -75,6 +77,8 @@ class Instance:
             slots=settings.max_concurrent_runs,
             in_threads=in_threads,
             trust=self._trust,
+            check_interval=settings.check_interval,
+            notify=notify,
         )
         self.scheduler = Scheduler(
             registry,
@@ -85,6 +89,8 @@ class Instance:
             clock=self.clock,
             check_interval=settings.check_interval,
             resync_interval=settings.resync_interval,
+            quarantine_after=settings.quarantine_after,
+            notify=notify,
         )
         # Greenlets live on in a forked child, which must not claim in our name.
         self.scheduler.may_claim = lambda: self.is_here
@@ -114,6 +120,7 @@ class Instance:
         else:
             home.call(self.keeper.start)
         home.spawn(lambda: self._loop_around(self.keeper.expire))
+        home.spawn(lambda: self._loop_around(self.executor.remind))
         home.spawn(lambda: self.scheduler.loop(lambda: self.is_here))
         atexit.register(self.stop)
 

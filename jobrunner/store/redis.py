@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from ..clock import RedisClock
 from ..errors import StoreError
@@ -31,7 +31,7 @@ T = TypeVar("T")
 #: Jobs in one script at most: 10,000 block Redis for 140 to 190 ms, and Lua's unpack fails.
 MAX_BATCH = 500
 
-#: `Ask.computed_from` before Redis was asked, and when it knows no last start.
+#: `Ask.computed_from` before Redis was asked, and the version of a job that never ran.
 UNKNOWN, NEVER = "?", "-"
 
 
@@ -53,7 +53,7 @@ class Ask(NamedTuple):
 
     definition: JobDefinition
     run_id: str
-    #: The last start, in milliseconds, that the due time was computed from; or UNKNOWN, NEVER.
+    #: The version of what the due time was computed from (`Known.version`), or UNKNOWN.
     computed_from: str
     early_until_ms: int
     #: 0: whatever the time of the claim is.
@@ -67,6 +67,17 @@ class Known(NamedTuple):
     first_seen_ms: int | None
     running: str | None
     lease_left_ms: int
+    #: The due time of the last run, when that was abandoned and no run has been claimed since.
+    abandoned_due_ms: int | None = None
+    #: How many runs were abandoned one after the other, and when the last of them was recorded.
+    abandoned_in_row: int = 0
+    abandoned_ms: int | None = None
+
+    @property
+    def version(self) -> str:
+        """What a claim names to say which state of affairs its due time was computed from."""
+        last = NEVER if self.last_ms is None else str(self.last_ms)
+        return f"{last}/{self.abandoned_in_row}" if self.abandoned_in_row > 0 else last
 
 
 class Answer(NamedTuple):
@@ -186,7 +197,13 @@ class RedisStore:
             arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
         micros, _, *answers = self._call(lambda: scripts.finish(self._client, keys, arguments))
         self._clock.heard(micros / 1000, now)
-        return [Finish(_text(raw[0]), _known(raw, 1), _text(raw[5])) for raw in answers]
+        return [Finish(_text(raw[0]), _known(raw[1]), _text(raw[2])) for raw in answers]
+
+    def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
+        """A token above `above` for the running run; None: it is not the running run any more."""
+        state_key = definition.encoded_keys[1]
+        token = self._call(lambda: scripts.token(self._client, [state_key], [run_id, above]))
+        return token or None
 
     def announce(self, definitions: Sequence[JobDefinition]) -> dict[str, str]:
         """Write the definitions for other processes to read.
@@ -253,34 +270,47 @@ class RedisStore:
         try:
             answer = command()
         except (RedisError, OSError) as error:
-            self.link.failed(error)
+            if not _is_wrong_type(error):
+                self.link.failed(error)
             raise StoreError(f"{type(error).__name__}: {error}") from error
         self.link.answered()
         return answer
+
+
+def _is_wrong_type(error: Exception) -> bool:
+    """Whether Redis answered, and one key holds something else than we put there."""
+    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def _text(raw: Any) -> str:
     return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
 
 
-def _known(raw: Sequence[Any], at: int) -> Known:
-    last, first_seen, running, left = raw[at : at + 4]
+def _known(raw: Sequence[Any]) -> Known:
+    last, first_seen, running, left, abandoned_due, abandoned_in_row, abandoned = raw
     return Known(
-        last if isinstance(last, int) else None,
-        first_seen if isinstance(first_seen, int) else None,
+        _number(last),
+        _number(first_seen),
         _text(running) or None,
         left,
+        _number(abandoned_due),
+        abandoned_in_row,
+        _number(abandoned),
     )
 
 
+def _number(raw: Any) -> int | None:
+    return raw if isinstance(raw, int) else None
+
+
 def _answer(raw: Sequence[Any]) -> Answer:
-    detail = raw[6]
+    status, known, abandoned, detail, due_ms = raw
     return Answer(
-        Status(_text(raw[0])),
-        _known(raw, 1),
-        _text(raw[5]) or None,
+        Status(_text(status)),
+        _known(known),
+        _text(abandoned) or None,
         detail if isinstance(detail, int) else 0,
-        raw[7],
+        due_ms,
         "" if isinstance(detail, int) else _text(detail),
     )
 

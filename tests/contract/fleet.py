@@ -13,7 +13,6 @@ from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.run import Outcome
 from jobrunner.store.connect import own_client
 from jobrunner.store.redis import (
-    NEVER,
     Answer,
     Ask,
     Ending,
@@ -50,14 +49,19 @@ def job(
 
 
 def ask(
-    definition: JobDefinition, run_id: str = "", last_ms: int | None = None, due_ms: int = 0
+    definition: JobDefinition,
+    run_id: str = "",
+    last_ms: int | None = None,
+    due_ms: int = 0,
+    abandoned_in_row: int = 0,
 ) -> Ask:
     """The question of an instance that knows `last_ms` as the last start: what the engine asks."""
+    version = Known(last_ms, None, None, 0, abandoned_in_row=abandoned_in_row).version
     if last_ms is None:
-        return Ask(definition, run_id, NEVER, LONG_AGO, due_ms)
+        return Ask(definition, run_id, version, LONG_AGO, due_ms)
     due_ms = definition.schedule.next_due_ms(last_ms)
     early_until_ms = definition.schedule.early_until_ms(due_ms)
-    return Ask(definition, run_id, str(last_ms), early_until_ms, due_ms)
+    return Ask(definition, run_id, version, early_until_ms, due_ms)
 
 
 class Fleet:
@@ -105,8 +109,7 @@ class Fleet:
         return RedisClock(injected, lambda: self.trust)
 
     def look(self, definition: JobDefinition, last_ms: int | None = None) -> Answer:
-        (answer,) = self.one.claim([ask(definition, "", last_ms)])
-        return answer
+        return self.claim(definition, "", last_ms)
 
     def claim(
         self,
@@ -115,14 +118,25 @@ class Fleet:
         last_ms: int | None = None,
         store: RedisStore | None = None,
     ) -> Answer:
-        (answer,) = (store or self.one).claim([ask(definition, run_id, last_ms)])
+        in_row = self.abandoned_in_row(definition)
+        question = ask(definition, run_id, last_ms, abandoned_in_row=in_row)
+        (answer,) = (store or self.one).claim([question])
         return answer
+
+    def abandoned_in_row(self, definition: JobDefinition) -> int:
+        """How many runs are recorded as abandoned, one after the other: part of the version."""
+        try:
+            return int(self.client.hget(definition.keys.state, "abandoned_in_row") or 0)
+        except (ValueError, redis.ResponseError):
+            return 0  # a test put something else there
 
     def claimed(
         self, definition: JobDefinition, run_id: str, last_ms: int | None = None
     ) -> tuple[int, int]:
         """Claim, which must work; the token and the millisecond of the start."""
         answer = self.claim(definition, run_id, last_ms)
+        if answer.abandoned:  # news, which the engine takes in before it asks again
+            answer = self.claim(definition, run_id, last_ms)
         assert Status.CLAIMED == answer.status, answer
         assert answer.known.last_ms is not None
         return answer.token, answer.known.last_ms

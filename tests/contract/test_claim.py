@@ -202,7 +202,7 @@ class TestTheOrderOfDecisions:
             (NOON, NOON + MINUTE + 1, "run-2", Status.CLAIMED),
         ],
     )
-    def test_an_abandoned_run_is_recorded_whatever_follows(
+    def test_an_abandoned_run_is_recorded_whatever_follows_and_is_news(
         self,
         fleet: Fleet,
         purge: JobDefinition,
@@ -217,7 +217,9 @@ class TestTheOrderOfDecisions:
 
         answer = fleet.claim(purge, run_id, last_ms)
 
-        assert (status, "run-1") == (answer.status, answer.abandoned)
+        # Whoever asked did not know of it, and whether the job waits for it.
+        assert (Status.CHANGED, "run-1") == (answer.status, answer.abandoned)
+        assert status == fleet.claim(purge, run_id, last_ms).status
         (entry,) = fleet.one.history(purge, 10)
         assert ("run-1", Outcome.ABANDONED) == (entry.run_id, entry.outcome)
 

@@ -74,6 +74,7 @@ class TestAnyClient:
         fleet.now_ms = NOON + MINUTE + 1
 
         assert "run-1" == fleet.claim(purge, "run-2", NOON).abandoned
+        fleet.claimed(purge, "run-2", NOON)
         assert fleet.give_back(purge, "run-2")
         assert [Outcome.ABANDONED] == [entry.outcome for entry in fleet.one.history(purge, 10)]
 

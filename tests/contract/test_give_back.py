@@ -163,6 +163,7 @@ def test_an_abandoned_run_that_the_claim_recorded_stays_recorded(
     fleet.lease_ends(purge)
     fleet.now_ms = NOON + 60 * MINUTE
     assert "run-1" == fleet.claim(purge, "run-2", NOON).abandoned
+    fleet.claimed(purge, "run-2", NOON)
 
     assert fleet.give_back(purge, "run-2")
 

@@ -6,8 +6,11 @@
 --   due_ms         last due time served              first_seen_ms  when the fleet first saw the job
 --   run, instance  the run that is running, and where; missing when nobody runs it
 --   token          the newest fencing token          finished_ms, outcome, error   of the last run
---   before_k, before_last_ms, before_due_ms          what the running run's claim replaced
---   runs, count_OUTCOME, abandoned_in_row            counters
+--   abandoned_run, abandoned_due_ms   the mark of a run recorded as abandoned and its due time,
+--                                     until the next claim
+--   abandoned_in_row, abandoned_ms    how many runs were, one after the other, and when the last
+--   before_*       what the running run's claim replaced: k, last_ms, due_ms and the mark
+--   runs, count_OUTCOME               counters
 --
 -- Ownership is state.run == run id, and not the lease key: the claimer makes the id before it
 -- asks, so every script may be sent again after a lost answer and does nothing twice.
@@ -65,13 +68,15 @@ local function read(keys)
     k, wrong_k = false, problem_of(keys.k, k)
   end
   local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
-    'instance', 'due_ms')
+    'instance', 'due_ms', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms')
   if fields.err then
     return { corrupt = problem_of(keys.state, fields) }
   end
   local job = { k = k, run = fields[3], token = whole(fields[4]) or 0,
     instance = fields[5] or '', due_ms = whole(fields[6]) and fields[6] or '',
-    refined = fields[1] or '', lease_left = 0 }
+    refined = fields[1] or '', lease_left = 0, abandoned_run = fields[7] or '',
+    abandoned_due_ms = whole(fields[8]), abandoned_in_row = whole(fields[9]) or 0,
+    abandoned_ms = whole(fields[10]) }
   local wrong
   job.last_ms, wrong = last_start(k, fields[1])
   job.started_ms = whole(fields[1]) or job.last_ms or 0
@@ -91,12 +96,19 @@ end
 -- Writes how a run ended, into state and history, and makes the job free.
 local function record(keys, job, finished_ms, outcome, err, history_limit)
   redis.call('HSET', keys.state, 'finished_ms', text(finished_ms), 'outcome', outcome, 'error', err)
-  redis.call('HDEL', keys.state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms')
+  redis.call('HDEL', keys.state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms',
+    'before_abandoned_run', 'before_abandoned_due_ms')
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
   if outcome == 'abandoned' then
-    redis.pcall('HINCRBY', keys.state, 'abandoned_in_row', 1)
-  elseif outcome == 'succeeded' then
+    job.abandoned_run, job.abandoned_due_ms = job.run, whole(job.due_ms) or job.started_ms
+    job.abandoned_in_row, job.abandoned_ms = job.abandoned_in_row + 1, finished_ms
+    redis.call('HSET', keys.state, 'abandoned_run', job.run,
+      'abandoned_due_ms', text(job.abandoned_due_ms), 'abandoned_ms', text(finished_ms),
+      'abandoned_in_row', text(job.abandoned_in_row))
+  elseif outcome == 'succeeded' or outcome == 'failed' then
+    -- It ended, well or badly, and its instance lived: the row is broken.
     redis.call('HDEL', keys.state, 'abandoned_in_row')
+    job.abandoned_in_row = 0
   end
   local added = redis.pcall('XADD', keys.history, 'MAXLEN', history_limit, '*', 'run', job.run,
     'token', text(job.token), 'instance', job.instance, 'due_ms', job.due_ms,
@@ -110,8 +122,14 @@ local function record(keys, job, finished_ms, outcome, err, history_limit)
   return ''
 end
 
--- The part of an answer that every script gives: last start, first seen, running run, its
--- lease's milliseconds.
+-- What a due time was computed from, so that a claim can say which state of affairs it knows.
+local function version(job)
+  local last = job.last_ms and text(job.last_ms) or '-'
+  return job.abandoned_in_row > 0 and last .. '/' .. text(job.abandoned_in_row) or last
+end
+
+-- The part of an answer that every script gives.
 local function known(job)
-  return job.last_ms or '', job.first_seen_ms or '', job.run or '', job.lease_left or 0
+  return { job.last_ms or '', job.first_seen_ms or '', job.run or '', job.lease_left or 0,
+    job.abandoned_due_ms or '', job.abandoned_in_row or 0, job.abandoned_ms or '' }
 end

@@ -3,12 +3,15 @@
 -- KEYS  1 the instances (zset); then for each job: k, its state, its lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
 --       5 ms after which an unseen instance is forgotten; then for each job:
---       run id ('': only look), the last start it was computed from in ms ('-': none,
---       '?': not known), the last ms at which it is early, its due time in ms (0: now)
--- Answer  { Redis's microseconds, now in ms, { status, last start, first seen, running run,
---         lease left in ms, abandoned run, detail, due in ms } ... }, for each job in turn
+--       run id ('': only look), the version it was computed from (the last start in ms, '-':
+--       none, and '/N' after N abandoned runs; '?': not known), the last ms at which it is
+--       early, its due time in ms (0: now)
+-- Answer  { Redis's microseconds, now in ms, { status, KNOWN, run that this call recorded as
+--         abandoned, detail, due in ms } ... }, for each job in turn
+-- KNOWN   { last start, first seen, running run, its lease left in ms, due time of the last
+--         run if that was abandoned, how many were in a row, when the last of them was }
 -- Status  claimed, again (our own run, claimed before): detail is the token
---         held, early, due (a look), changed (the last start differs)
+--         held, early, due (a look), changed (the version differs)
 --         corrupt: detail quotes it
 -- Touches  the instances; each job's state (first seen; all of a claim), k and lease (a claim);
 --         its history (an abandoned run)
@@ -30,11 +33,15 @@ local function claim(keys, job, run, due_ms)
   job.token = math.max(job.token + 1, micros)
   redis.call('HSET', keys.state, 'run', run, 'instance', instance, 'token', text(job.token),
     'before_k', job.k or '', 'before_last_ms', job.refined, 'before_due_ms', job.due_ms,
+    'before_abandoned_run', job.abandoned_run,
+    'before_abandoned_due_ms', job.abandoned_due_ms and text(job.abandoned_due_ms) or '',
     'last_ms', text(now_ms), 'due_ms', text(due_ms))
+  redis.call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
   redis.call('SET', keys.k, text(math.floor(now_ms / 1000)))
   redis.call('SET', keys.lease, run, 'PX', lease_ms)
   redis.pcall('HINCRBY', keys.state, 'runs', 1)
   job.last_ms, job.run, job.lease_left = now_ms, run, tonumber(lease_ms)
+  job.abandoned_due_ms = nil
   return due_ms
 end
 
@@ -42,8 +49,7 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
   local job = read(keys)
   local abandoned = ''
   local function answer(status, detail, due)
-    local last, first_seen, running, left = known(job)
-    return { status, last, first_seen, running, left, abandoned, detail or '', due or 0 }
+    return { status, known(job), abandoned, detail or '', due or 0 }
   end
 
   if run ~= '' and job.run == run then
@@ -65,8 +71,7 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
       return answer('corrupt', wrong)
     end
   end
-  local last = job.last_ms and text(job.last_ms) or '-'
-  if last ~= computed_from then
+  if version(job) ~= computed_from then
     return answer('changed')
   end
   if job.run then

@@ -3,8 +3,8 @@
 -- KEYS  for each run: k, its state, its lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 history limit; then for each run:
 --       run id, outcome, error, ms since it ended
--- Answer  { Redis's microseconds, now in ms, { status, last start, first seen, running run,
---         lease left in ms, problem } ... }, for each run in turn
+-- Answer  { Redis's microseconds, now in ms, { status, KNOWN, problem } ... }, for each run in
+--         turn; KNOWN as in claim.lua
 -- Status  finished; amended (somebody had recorded it as abandoned);
 --         gone (recorded before, or superseded: nothing done)
 -- Touches  of each run: state, lease, history
@@ -26,8 +26,24 @@ local function entry_of(history, run)
   end
 end
 
+-- Takes back what recording the run as abandoned has set off: its place in the row, and the mark
+-- for which it would be run again (or which a give-back would put there again).
+local function take_back(keys, job, run)
+  if job.abandoned_in_row > 0 then
+    job.abandoned_in_row = job.abandoned_in_row - 1
+    redis.call('HSET', keys.state, 'abandoned_in_row', text(job.abandoned_in_row))
+  end
+  if job.abandoned_run == run then
+    job.abandoned_due_ms = nil
+    redis.call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
+  end
+  if redis.call('HGET', keys.state, 'before_abandoned_run') == run then
+    redis.call('HDEL', keys.state, 'before_abandoned_run', 'before_abandoned_due_ms')
+  end
+end
+
 -- A finish that comes after somebody recorded `abandoned` puts the truth in its place.
-local function amend(keys, run, outcome, err, ended_ms)
+local function amend(keys, job, run, outcome, err, ended_ms)
   local id, fields = entry_of(keys.history, run)
   if not id or fields.outcome ~= 'abandoned' then
     return 'gone'
@@ -39,9 +55,7 @@ local function amend(keys, run, outcome, err, ended_ms)
     'error', err)
   redis.pcall('HINCRBY', keys.state, 'count_abandoned', -1)
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
-  if (whole(redis.call('HGET', keys.state, 'abandoned_in_row')) or 0) > 0 then
-    redis.pcall('HINCRBY', keys.state, 'abandoned_in_row', -1)
-  end
+  take_back(keys, job, run)
   if redis.call('HGET', keys.state, 'token') == fields.token then
     redis.call('HSET', keys.state, 'finished_ms', text(ended_ms), 'outcome', outcome, 'error', err)
   end
@@ -63,9 +77,8 @@ for i = 0, #KEYS / 4 - 1 do
     end
     status = 'finished'
   elseif not job.corrupt then
-    status = amend(keys, run, outcome, err, now_ms - tonumber(ARGV[4 * i + 6]))
+    status = amend(keys, job, run, outcome, err, now_ms - tonumber(ARGV[4 * i + 6]))
   end
-  local last, first_seen, running, left = known(job)
-  answers[i + 3] = { status, last, first_seen, running, left, problem }
+  answers[i + 3] = { status, known(job), problem }
 end
 return answers

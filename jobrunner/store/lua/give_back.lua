@@ -12,7 +12,7 @@ for i = 0, #KEYS / 4 - 1 do
   answers[i + 1] = 0
   if redis.pcall('HGET', state, 'run') == run then
     local before = redis.call('HMGET', state, 'before_k', 'before_last_ms', 'before_due_ms',
-      'last_ms')
+      'last_ms', 'before_abandoned_run', 'before_abandoned_due_ms')
     -- Only what the claim itself wrote is undone: an operator may have set or deleted k since.
     local claimed_ms = whole(before[4])
     if claimed_ms and redis.pcall('GET', k) == text(math.floor(claimed_ms / 1000)) then
@@ -22,7 +22,8 @@ for i = 0, #KEYS / 4 - 1 do
         redis.call('SET', k, before[1])
       end
     end
-    local restored = { last_ms = before[2] or '', due_ms = before[3] or '' }
+    local restored = { last_ms = before[2] or '', due_ms = before[3] or '',
+      abandoned_run = before[5] or '', abandoned_due_ms = before[6] or '' }
     for field, value in pairs(restored) do
       if value == '' then
         redis.call('HDEL', state, field)
@@ -30,7 +31,8 @@ for i = 0, #KEYS / 4 - 1 do
         redis.call('HSET', state, field, value)
       end
     end
-    redis.call('HDEL', state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms')
+    redis.call('HDEL', state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms',
+      'before_abandoned_run', 'before_abandoned_due_ms')
     redis.pcall('HINCRBY', state, 'runs', -1)
     if redis.pcall('GET', lease) == run then
       redis.call('DEL', lease)
