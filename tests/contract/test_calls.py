@@ -137,7 +137,7 @@ def test_a_call_that_times_out_was_sent_once(
         store_over(client) as store,
     ):
         began = trust_seconds()
-        with pytest.raises(StoreError, match="(?i)timeout"):
+        with pytest.raises(StoreError, match=r"(?i)timeout"):
             call(store, purge)
         took = trust_seconds() - began
 

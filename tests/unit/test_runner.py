@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import fakeredis
 import pytest
-from flask import Flask, current_app
-from sqlalchemy import text
+from flask import Flask
 
 from jobrunner import (
     ConfigurationError,
     DuplicateJobError,
     InvalidJobError,
-    Job,
     JobContext,
     JobRunner,
     UnknownJobError,
     every,
 )
-from jobrunner.hosting.request import StartWithRequest
 from jobrunner.runner import AppState
 
-
-def runner_of(**keywords: Any) -> JobRunner:
-    """A runner whose time stands still, on a fakeredis of its own."""
-    return JobRunner(redis=fakeredis.FakeRedis(), clock=lambda: 1_700_000_000.0, **keywords)
-
-
-def note(ran: list[Any]) -> Any:
-    """A job's function that notes the application it runs in."""
-
-    def note_app(ctx: JobContext) -> None:
-        assert ctx.app is (current_app._get_current_object() if current_app else None)  # type: ignore[attr-defined]
-        ran.append(ctx.app and ctx.app.name)
-
-    return note_app
-
-
-class Other(Job):
-    name = "other"
-    interval = 60
-
-    def run(self, ctx: JobContext) -> None: ...
+from .runners import Other, note, runner_of
 
 
 class TestWhichApplication:
@@ -297,176 +273,3 @@ class TestSettings:
     def test_a_context_that_is_none_is_an_error(self, context: Any) -> None:
         with pytest.raises(ConfigurationError, match=r"must be a JobContext, such as JobContext\("):
             JobRunner(context=context)
-
-
-class TestContext:
-    def test_a_subclass_hands_the_jobs_more(self) -> None:
-        class ShopContext(JobContext):
-            def __init__(self, prices: dict[str, int]) -> None:
-                super().__init__()
-                self.prices = prices
-                self.seen = 0
-
-        seen: list[ShopContext] = []
-
-        def look(ctx: ShopContext) -> None:
-            ctx.seen += 1
-            seen.append(ctx)
-
-        prices = {"tea": 3}
-        given = ShopContext(prices)
-        runner, app = runner_of(context=given), Flask("shop")
-        runner.job(every(minutes=1), name="a")(look)
-        runner.job(every(minutes=1), name="b")(look)
-        runner.init_app(app)
-
-        runner.tick(wait=True)
-
-        assert [ShopContext, ShopContext] == [type(ctx) for ctx in seen]
-        assert seen[0] is not seen[1]
-        assert [1, 1, 0] == [ctx.seen for ctx in (*seen, given)]
-        assert all(ctx.prices is prices and ctx.app is app for ctx in seen)
-        assert {"a", "b"} == {ctx.run.job for ctx in seen}
-        assert given.app is None
-
-    @pytest.fixture
-    def app_with_database(self) -> Iterator[Flask]:
-        app = Flask("shop")
-        app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
-        yield app
-        factory = app.extensions["jobrunner"]._context.session_factory
-        factory().get_bind().dispose()
-
-    def test_a_session_on_the_application_s_database(self, app_with_database: Flask) -> None:
-        found: list[Any] = []
-
-        def ask(ctx: JobContext) -> None:
-            with ctx.session() as session:
-                found.append(session.execute(text("SELECT 1 + 1")).scalar())
-
-        runner = runner_of()
-        runner.job(every(minutes=1))(ask)
-        runner.init_app(app_with_database)
-
-        runner.tick(wait=True)
-
-        assert [2] == found
-
-    def test_the_session_factory_that_was_given_goes_first(self) -> None:
-        app = Flask("shop")
-        app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
-
-        def factory() -> Any:
-            raise NotImplementedError
-
-        seen: list[Any] = []
-        runner = runner_of(context=JobContext(session_factory=factory))
-        runner.job(every(minutes=1))(lambda ctx: seen.append(ctx.session_factory))
-        runner.init_app(app)
-
-        runner.tick(wait=True)
-
-        assert [factory] == seen
-
-
-class TestStart:
-    """Where nothing tells what this process is: under pytest, as under an unknown server."""
-
-    @pytest.fixture
-    def started(self, monkeypatch: pytest.MonkeyPatch) -> list[AppState]:
-        """The states that were started here, which does nothing else."""
-        started: list[AppState] = []
-        monkeypatch.setattr(AppState, "start_here", lambda state: started.append(state))
-        return started
-
-    @pytest.fixture
-    def app(self) -> Flask:
-        return Flask("shop")
-
-    def test_an_application_under_test_is_left_alone(
-        self, app: Flask, started: list[AppState]
-    ) -> None:
-        app.testing = True
-        wsgi_app = app.wsgi_app
-
-        JobRunner(app, redis=fakeredis.FakeRedis()).start()
-
-        assert wsgi_app == app.wsgi_app
-        app.test_client().get("/", environ_overrides={"SERVER_SOFTWARE": "gevent"})
-        assert [] == started
-
-    def test_elsewhere_it_starts_with_a_server_s_first_request(
-        self, app: Flask, started: list[AppState]
-    ) -> None:
-        runner = JobRunner(app, redis=fakeredis.FakeRedis())
-        assert runner is runner.start()
-
-        assert isinstance(app.wsgi_app, StartWithRequest)
-        app.test_client().get("/")
-        assert [] == started
-        for _ in range(2):
-            app.test_client().get("/", environ_overrides={"SERVER_SOFTWARE": "gevent"})
-        assert [app.extensions["jobrunner"]] == started
-
-    def test_calling_it_again_changes_nothing(self, app: Flask, started: list[AppState]) -> None:
-        runner = JobRunner(app, redis=fakeredis.FakeRedis()).start()
-        wsgi_app = app.wsgi_app
-
-        runner.start().start(app)
-
-        assert wsgi_app is app.wsgi_app
-
-    def test_in_a_factory_it_is_the_factory_s_own_application(
-        self, started: list[AppState]
-    ) -> None:
-        runner = JobRunner(redis=fakeredis.FakeRedis(), mode="greenlet")
-
-        def create_app(name: str) -> Flask:
-            app = Flask(name)
-            runner.init_app(app)
-            runner.start()
-            return app
-
-        apps = [create_app("shop"), create_app("blog")]
-        assert [app.extensions["jobrunner"] for app in apps] == started
-
-    @pytest.mark.parametrize("mode", ["greenlet", "thread"])
-    def test_an_explicit_mode_starts_here_and_now(
-        self, app: Flask, started: list[AppState], mode: str
-    ) -> None:
-        app.testing = True
-
-        JobRunner(app, redis=fakeredis.FakeRedis(), mode=mode).start()
-
-        assert [app.extensions["jobrunner"]] == started
-
-    def test_switched_off_it_never_starts(self, app: Flask, started: list[AppState]) -> None:
-        wsgi_app = app.wsgi_app
-        runner = JobRunner(app, redis=fakeredis.FakeRedis(), enabled=False, mode="greenlet")
-
-        runner.start()
-
-        assert wsgi_app == app.wsgi_app
-        assert [] == started
-        with pytest.raises(ConfigurationError, match="JOBRUNNER_ENABLED is false"):
-            runner.run_jobs()
-
-    def test_switched_off_a_test_may_tick_all_the_same(self, app: Flask) -> None:
-        ran: list[str] = []
-        runner = runner_of(enabled=False)
-        runner.job(every(minutes=1))(note(ran))
-        runner.init_app(app)
-
-        runner.tick(wait=True)
-
-        assert ["shop"] == ran
-
-    def test_without_an_application_no_request_will_tell_so_it_starts_at_once(
-        self, started: list[AppState]
-    ) -> None:
-        JobRunner(redis=fakeredis.FakeRedis(), namespace="shop").start()
-
-        assert 1 == len(started)
-
-    def test_stopping_what_never_started_is_nothing(self, app: Flask) -> None:
-        assert JobRunner(app, redis=fakeredis.FakeRedis()).stop()
