@@ -205,7 +205,6 @@ class JobRunner:
         name: str | None = None,
         sync_key: str | None = None,
         recover: bool = False,
-        fenced: bool | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function, and return it unchanged. Its name is the job's
         unless `name` is given; the other arguments are those of `Job`.
@@ -213,9 +212,7 @@ class JobRunner:
 
         def decorate(function: F) -> F:
             self.register(
-                FunctionJob(
-                    function, schedule, name=name, sync_key=sync_key, recover=recover, fenced=fenced
-                )
+                FunctionJob(function, schedule, name=name, sync_key=sync_key, recover=recover)
             )
             return function
 

@@ -32,9 +32,7 @@ class SettingsKeywords(TypedDict, total=False):
     history: int
     enabled: bool
     mode: str
-    fenced: bool
     quarantine_after: int
-    min_replicas: int
 
 
 def _text(value: Any) -> str:
@@ -67,10 +65,10 @@ def _optional(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def _count(most: int, least: int = 1) -> Check:
+def _count(most: int) -> Check:
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"a whole number from 1 to {most}")
         return value
 
     return check
@@ -138,14 +136,8 @@ class Settings:
         _one_of("auto", "greenlet", "thread"),
         "Where the loop lives: found out, in this hub, or in a thread of its own.",
     )
-    fenced: bool = _setting(
-        False, "switch", _switch, "Whether jobs that do not say so themselves are fenced."
-    )
     quarantine_after: int = _setting(
         3, "runs", _count(1000), "So many abandoned runs in a row, and a job waits before the next."
-    )
-    min_replicas: int = _setting(
-        0, "replicas", _count(100, least=0), "How many replicas must know of a claim."
     )
 
     @property

@@ -158,10 +158,7 @@ class Agenda:
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
-        schedule = entry.definition.schedule
-        due_ms, entry.in_future = due_again(entry.definition, known, now_ms)
-        early_until_ms = schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
-        entry.due_ms = due_ms
+        entry.due_ms, early_until_ms, entry.in_future = due_again(entry.definition, known, now_ms)
         entry.early_until_ms = max(early_until_ms, self._quarantined_until_ms(known))
         entry.computed_from = known.version
         self.put(entry, self._moment(entry, known, now_ms))
@@ -203,13 +200,18 @@ class Agenda:
         return self._entries.get(entry.definition.name) is entry
 
 
-def due_again(definition: JobDefinition, known: Known, now_ms: int) -> tuple[int, bool]:
-    """As `due_after`; but a job that recovers is due at once for what was abandoned, with that
-    due time, so that the run can know what it repeats.
+def due_again(definition: JobDefinition, known: Known, now_ms: int) -> tuple[int, int, bool]:
+    """The next due time (0: at once), until when it is too early for it, and whether the last
+    start lies in an impossible future.
+
+    A job that recovers is due at once for what was abandoned, and with that due time, so that
+    the run can know what it repeats.
     """
     if definition.recover and known.abandoned_due_ms is not None:
-        return known.abandoned_due_ms, False
-    return due_after(definition.schedule, known, now_ms)
+        return known.abandoned_due_ms, _LONG_AGO_MS, False
+    due_ms, in_future = due_after(definition.schedule, known, now_ms)
+    early_until_ms = definition.schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
+    return due_ms, early_until_ms, in_future
 
 
 def due_after(schedule: Schedule, known: Known, now_ms: int) -> tuple[int, bool]:

@@ -86,7 +86,7 @@ def _next_due(
     definition: JobDefinition, known: Known, now_ms: int, waits_until_ms: int | None
 ) -> float | None:
     try:
-        due_ms, _ = due_again(definition, known, now_ms)
+        due_ms, _, _ = due_again(definition, known, now_ms)
     except Exception:  # a user's schedule; the scheduler logs the same as an error
         return None
     return max(due_ms or now_ms, waits_until_ms or 0) / 1000

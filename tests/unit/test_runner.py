@@ -238,7 +238,7 @@ class TestSettings:
         with pytest.raises(TypeError, match=r"unexpected keyword argument 'leese'.*'lease'"):
             JobRunner(leese=30)  # type: ignore[call-arg]
 
-    @pytest.mark.parametrize("name", ["retry", "timeout", "fenced", "misfire", "quarantine_after"])
+    @pytest.mark.parametrize("name", ["retry", "timeout", "misfire", "tags", "when"])
     def test_what_does_not_exist_yet_is_not_accepted_and_ignored(self, name: str) -> None:
         with pytest.raises(TypeError, match=name):
             JobRunner(**{name: 1})

@@ -42,6 +42,7 @@ class TestWhereTheyComeFrom:
             "history": 100,
             "enabled": True,
             "mode": "auto",
+            "quarantine_after": 3,
         } == {name: getattr(settings, name) for name in NAMES}
         assert 2.0 == settings.call_timeout
 
@@ -150,6 +151,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", "process", "one of 'auto', 'greenlet', 'thread'"),
     ("mode", None, "one of 'auto', 'greenlet', 'thread'"),
     ("mode", ["auto"], "one of 'auto', 'greenlet', 'thread'"),
+    ("quarantine_after", 0, "a whole number from 1 to 1000"),
 ]
 
 
