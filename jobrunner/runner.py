@@ -60,13 +60,12 @@ class AppState:
             return
         self._planned_in = os.getpid()
         process = detect()
-        if self.settings.mode != "auto":
-            self.start_here()
-        elif process is Process.GUNICORN_WORKER:
+        # In gunicorn an explicit MODE says how the jobs run; when they run, the worker's life says.
+        if process is Process.GUNICORN_WORKER:
             gunicorn.attach(find_worker(), self.start_here)
         elif process is Process.GUNICORN_MASTER:
             fork.on_worker_fork(self._adopt_worker)
-        elif process is Process.SERVING:
+        elif process is Process.SERVING or self.settings.mode != "auto":
             self.start_here()
         elif process is Process.UNKNOWN:
             self._start_with_server()

@@ -19,6 +19,7 @@ from ..context import JobContext
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
 from ..engine.scheduler import Scheduler
+from ..errors import ConfigurationError
 from ..registry import Registry
 from ..run import new_id
 from ..settings import Settings
@@ -231,5 +232,14 @@ class Instance:
 
 
 def runs_in_threads(mode: str) -> bool:
-    """Whether an instance of this process has a thread of its own, by the MODE setting."""
+    """Whether an instance of this process has a thread of its own, by the MODE setting.
+
+    `ConfigurationError` for threads under monkey patching: what looks like one is a greenlet of
+    this hub there, and native threads beside it would share pools and locks that belong to hubs.
+    """
+    if mode == "thread" and is_patched():
+        raise ConfigurationError(
+            "JOBRUNNER_MODE = 'thread' cannot be had in a process that gevent has patched: "
+            "leave it at 'auto', and the jobs are greenlets here and threads elsewhere."
+        )
     return mode == "thread" or (mode == "auto" and not is_patched())
