@@ -116,7 +116,9 @@ class Executor:
         self._notify = notify
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[_Ended] = []
-        self._sending = False
+        #: Set while nobody sends what has ended.
+        self._sent = Event()
+        self._sent.set()
         self._draining = False
         self._under_way = 0
         #: Set while no run is under way.
@@ -176,14 +178,14 @@ class Executor:
 
         `StoreError` leaves it here, lease and all, for the next flush.
         """
-        if self._sending:
+        if not self._sent.is_set():
             return
-        self._sending = True
+        self._sent.clear()
         try:
             while self._ended:
                 self._send(self._ended[:MAX_BATCH])
         finally:
-            self._sending = False
+            self._sent.set()
 
     def stop_starting(self) -> None:
         """Begin no run any more: what is claimed from now on is given back."""
@@ -199,8 +201,8 @@ class Executor:
         by_themselves = self._idle.wait(max(0.0, deadline - self._trust()))
         if not by_themselves:
             self._interrupt_all(interrupt_for)
-        # Who has ended may be sending: a Redis call's time limit bounds this.
-        gevent.joinall([a.greenlet for a in self.active() if a.ended and a.greenlet is not None])
+        # Who ended first may still be sending for the others, though its own run is over already.
+        self._sent.wait()
         return bool(by_themselves)
 
     def _interrupt_all(self, interrupt_for: float) -> None:
