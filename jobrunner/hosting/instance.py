@@ -8,8 +8,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import gevent
 from gevent.lock import RLock
@@ -193,15 +193,31 @@ class Instance:
 
     def _tick(self, wait: bool) -> None:
         started = self.scheduler.tick(everything=True)
-        if wait:
-            self._join(started)
+        if wait and started:
+            with self._leases_kept():
+                self._join(started)
+
+    @contextmanager
+    def _leases_kept(self) -> Iterator[None]:
+        """Keep the leases of an instance that was not started; a started one does it itself.
+
+        In a thread here too: a job that blocks the hub must not lose its job to another instance.
+        """
+        in_thread = self._home is None and not self._in_process
+        if in_thread:
+            self.keeper.start()
+        try:
+            yield
+        finally:
+            if in_thread:
+                self.keeper.stop()
 
     def _join(self, runs: list[ActiveRun]) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
-            # Nobody else keeps the leases of an instance that was not started.
-            kept = self._home is not None
-            seconds = None if kept else min(self.keeper.renew(), self.keeper.expire())
+            seconds = self.keeper.expire() if self._home is None else None
+            if seconds is not None and self._in_process:
+                seconds = min(seconds, self.keeper.renew())
             gevent.joinall(greenlets, timeout=seconds)
 
     def _watch(self, alive: Callable[[], bool], still_here: Callable[[], None]) -> None:
