@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import gevent
@@ -19,11 +19,12 @@ from gevent.threadpool import ThreadPool
 
 from ..clock import Clock
 from ..context import JobContext
-from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StoreError
+from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StaleRunError, StoreError
 from ..job import JobDefinition
 from ..run import Outcome, Run
 from ..signals import Notify, lease_lost, send_nothing
 from ..store.redis import MAX_BATCH, Ending, Known, RedisStore
+from .fenced import fenced
 from .keeper import Lease, LeaseKeeper
 
 logger = logging.getLogger("jobrunner")
@@ -101,6 +102,7 @@ class Executor:
         slots: int,
         in_threads: bool,
         trust: Clock,
+        fenced_by_default: bool = False,
         check_interval: float = 1.0,
         notify: Notify = send_nothing,
     ) -> None:
@@ -112,6 +114,7 @@ class Executor:
         #: Whether runs are native threads, beside a loop that has one of its own.
         self.in_threads = in_threads
         self._trust = trust
+        self._fenced_by_default = fenced_by_default
         self._check_interval = check_interval
         self._notify = notify
         self._active: dict[str, ActiveRun] = {}
@@ -264,11 +267,18 @@ class Executor:
     def _run_job(self, active: ActiveRun) -> None:
         with self._scope():
             context = self._context.for_run(active.run, lambda: active.why_stop(self._trust()))
-            active.in_body = True
-            try:
-                active.definition.copy_job().run(context)
-            finally:
-                active.in_body = False
+            with self._fence(active.definition, context):
+                active.in_body = True
+                try:
+                    active.definition.copy_job().run(context)
+                finally:
+                    active.in_body = False
+
+    def _fence(
+        self, definition: JobDefinition, context: JobContext
+    ) -> AbstractContextManager[object]:
+        wanted = self._fenced_by_default if definition.fenced is None else definition.fenced
+        return fenced(context, definition, self._store) if wanted else nullcontext()
 
     def _outcome_of(self, active: ActiveRun, error: BaseException) -> tuple[Outcome, str]:
         name, extra = active.run.job, active.extra
@@ -276,6 +286,9 @@ class Executor:
         if isinstance(error, LeaseLostError):
             logger.error("Job %s stopped: its lease was lost", name, extra=extra)
             return Outcome.LEASE_LOST, text
+        if isinstance(error, StaleRunError):
+            logger.error("Job %s stopped: a newer run has superseded it", name, extra=extra)
+            return Outcome.STALE, text
         if isinstance(error, RunInterruptedError):
             logger.warning("Job %s was interrupted: its instance stops", name, extra=extra)
             return Outcome.INTERRUPTED, text

@@ -78,6 +78,7 @@ class Instance:
             slots=settings.max_concurrent_runs,
             in_threads=in_threads,
             trust=self._trust,
+            fenced_by_default=settings.fenced,
             check_interval=settings.check_interval,
             notify=notify,
         )

@@ -42,6 +42,7 @@ class TestWhereTheyComeFrom:
             "history": 100,
             "enabled": True,
             "mode": "auto",
+            "fenced": False,
             "quarantine_after": 3,
         } == {name: getattr(settings, name) for name in NAMES}
         assert 2.0 == settings.call_timeout
@@ -151,6 +152,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", "process", "one of 'auto', 'greenlet', 'thread'"),
     ("mode", None, "one of 'auto', 'greenlet', 'thread'"),
     ("mode", ["auto"], "one of 'auto', 'greenlet', 'thread'"),
+    ("fenced", "perhaps", "true or false"),
     ("quarantine_after", 0, "a whole number from 1 to 1000"),
 ]
 
