@@ -137,6 +137,29 @@ def assert_registered(older: Future[None], newer: Future[None]) -> None:
     assert isinstance(older.exception(), StaleRunError | None)
 
 
+def test_nobody_comes_between_reading_the_row_and_writing_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = run(1), run(2)
+    open_and_leave(run(0), database.sessions())
+    read = fence_table.read_for_update
+    refusals = []
+
+    def let_the_newer_run_try(connection: Connection, key: str) -> Any:
+        stored = read(connection, key)
+        monkeypatch.setattr(fence_table, "read_for_update", read)
+        with pytest.raises(JobRunnerError, match="locked") as refusal:
+            open_and_leave(run(2, lock_timeout=0.3), database.sessions())
+        refusals.append(refusal)
+        return stored
+
+    monkeypatch.setattr(fence_table, "read_for_update", let_the_newer_run_try)
+    open_and_leave(older, database.sessions())
+    assert 1 == len(refusals)
+    open_and_leave(newer, database.sessions())
+    assert "run-2" == database.row().run_id
+
+
 @pytest.mark.parametrize("runs", [1, 6])
 def test_runs_that_fill_the_pool_do_not_wait_for_each_other(database: Database, runs: int) -> None:
     """Each holds a connection when it registers: a second one it could not get."""

@@ -262,6 +262,7 @@ def test_a_registration_that_a_test_rolls_back_is_made_again() -> None:
     create_fence_table(engine)
     with engine.connect() as connection, run(1).around():
         for end in (connection.rollback, connection.commit):
+            connection.begin()
             with Session(bind=connection) as session:
                 write(session, end.__name__)
                 session.commit()
