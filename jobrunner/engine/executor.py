@@ -265,14 +265,14 @@ class Executor:
         return Outcome.SUCCEEDED, ""
 
     def _run_job(self, active: ActiveRun) -> None:
-        with self._scope():
-            context = self._context.for_run(active.run, lambda: active.why_stop(self._trust()))
-            with self._fence(active.definition, context):
-                active.in_body = True
-                try:
-                    active.definition.copy_job().run(context)
-                finally:
-                    active.in_body = False
+        context = self._context.for_run(active.run, lambda: active.why_stop(self._trust()))
+        # The fence outside: what teardown functions of the application commit is the run's too.
+        with self._fence(active.definition, context), self._scope():
+            active.in_body = True
+            try:
+                active.definition.copy_job().run(context)
+            finally:
+                active.in_body = False
 
     def _fence(
         self, definition: JobDefinition, context: JobContext

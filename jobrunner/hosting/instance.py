@@ -16,6 +16,7 @@ from gevent.lock import RLock
 
 from ..clock import Clock, RedisClock
 from ..context import JobContext
+from ..database.fencing import install as install_fences
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
 from ..engine.scheduler import Scheduler
@@ -54,6 +55,8 @@ class Instance:
         in_threads: bool = False,
     ) -> None:
         self.id = new_id()
+        if settings.fenced or any(definition.fenced for definition in registry):
+            install_fences()  # now, and not while other threads use their sessions
         self._pid = os.getpid()
         self._settings = settings
         self._registry = registry

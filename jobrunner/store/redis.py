@@ -244,16 +244,17 @@ class RedisStore:
             chunk = keys[start : start + MAX_BATCH]
             pipeline = self._client.pipeline(transaction=False)
             for key in chunk:
-                pipeline.get(key.sync_key).hgetall(key.state).pttl(key.lease)
+                pipeline.get(key.sync_key).hgetall(key.state).pttl(key.lease).get(key.lease)
             raw = self._call(partial(pipeline.execute, raise_on_error=False))
-            peeks.extend(_peek(*raw[3 * i : 3 * i + 3]) for i in range(len(chunk)))
+            peeks.extend(_peek(*raw[4 * i : 4 * i + 4]) for i in range(len(chunk)))
         return peeks
 
     def history(self, definition: JobDefinition, limit: int) -> list[HistoryEntry]:
         """The newest `limit` entries, the newest first."""
         key = definition.keys.history
         entries = self._call(lambda: self._client.xrevrange(key, count=limit))
-        return [_entry(definition.name, fields) for _, fields in entries]
+        found = [_entry(definition.name, fields) for _, fields in entries]
+        return [entry for entry in found if entry is not None]
 
     def close(self) -> None:
         """Close the connections."""
@@ -328,33 +329,38 @@ def _described(definition: JobDefinition) -> str:
 def _origin(raw: Any) -> str | None:
     try:
         return str(json.loads(raw)["origin"])
-    except (TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, RecursionError):
         return None  # nothing there, or not ours: written anew
 
 
-def _peek(last_start: Any, state: Any, lease_left: Any) -> Peek:
-    problems = [
-        str(part) for part in (last_start, state, lease_left) if isinstance(part, Exception)
-    ]
+def _peek(last_start: Any, state: Any, lease_left: Any, holder: Any) -> Peek:
+    parts = [last_start, state, lease_left]
+    if isinstance(state, dict) and (state.get(b"run") or state.get("run")):
+        parts.append(holder)  # else a claim replaces it, whatever it is
+    problems = [str(part) for part in parts if isinstance(part, Exception)]
     if problems:
         return Peek(None, {}, 0, problems[0])
     fields = {_text(field): _text(value) for field, value in state.items()}
     return Peek(None if last_start is None else _text(last_start), fields, max(0, lease_left), None)
 
 
-def _entry(job: str, raw: Mapping[Any, Any]) -> HistoryEntry:
+def _entry(job: str, raw: Mapping[Any, Any]) -> HistoryEntry | None:
+    """One past run; None for an entry that the scripts have not written."""
     fields = {_text(field): _text(value) for field, value in raw.items()}
-    return HistoryEntry(
-        run_id=fields["run"],
-        job=job,
-        token=int(fields["token"]),
-        instance=fields["instance"],
-        due_at=_seconds(fields["due_ms"]),
-        started_at=_seconds(fields["started_ms"]),
-        finished_at=_seconds(fields["finished_ms"]),
-        outcome=Outcome(fields["outcome"]),
-        error=fields["error"] or None,
-    )
+    try:
+        return HistoryEntry(
+            run_id=fields["run"],
+            job=job,
+            token=int(fields["token"]),
+            instance=fields["instance"],
+            due_at=_seconds(fields["due_ms"]),
+            started_at=_seconds(fields["started_ms"]),
+            finished_at=_seconds(fields["finished_ms"]),
+            outcome=Outcome(fields["outcome"]),
+            error=fields["error"] or None,
+        )
+    except (KeyError, ValueError):
+        return None
 
 
 def _seconds(milliseconds: str) -> float:

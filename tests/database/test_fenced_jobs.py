@@ -8,6 +8,7 @@ from typing import Any
 import fakeredis
 import pytest
 from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
 from sqlalchemy.orm import sessionmaker
 
@@ -175,6 +176,33 @@ def test_a_run_that_repeats_an_abandoned_one_knows_that_the_effect_is_there(shop
 
     assert [False, True] == told
     assert 1 == len(shop.effects())
+
+
+def test_what_a_teardown_function_commits_is_fenced_too(shop: Shop) -> None:
+    app = Flask("shop")
+    app.config["SQLALCHEMY_DATABASE_URI"] = shop.url
+    db = SQLAlchemy(app)
+
+    @app.teardown_appcontext
+    def commit(error: BaseException | None) -> None:
+        db.session.commit()
+
+    runner = JobRunner(redis=shop.redis)
+
+    @runner.job(every(minutes=10), name="purge", fenced=True)
+    def purge(ctx: JobContext) -> None:
+        db.session.execute(select(EFFECTS.c.id))
+        db.session.commit()
+        with shop.engine.begin() as connection:  # a newer run comes
+            fence = METADATA.tables["jobrunner_fence"]
+            connection.execute(fence.update().values(token=2**60, run_id="newer"))
+        db.session.execute(insert(EFFECTS).values(run="too late"))
+
+    runner.init_app(app)
+    runner.tick(wait=True)
+
+    assert [] == shop.effects()
+    assert [Outcome.STALE] == outcomes(runner)
 
 
 def test_a_table_that_is_missing_is_an_error_that_says_how_to_make_it(shop: Shop) -> None:

@@ -72,7 +72,7 @@ local function read(keys)
   if fields.err then
     return { corrupt = problem_of(keys.state, fields) }
   end
-  local job = { k = k, run = fields[3], token = whole(fields[4]) or 0,
+  local job = { k = k, run = fields[3] ~= '' and fields[3], token = whole(fields[4]) or 0,
     instance = fields[5] or '', due_ms = whole(fields[6]) and fields[6] or '',
     refined = fields[1] or '', lease_left = 0, abandoned_run = fields[7] or '',
     abandoned_due_ms = whole(fields[8]), abandoned_in_row = whole(fields[9]) or 0,
@@ -87,7 +87,9 @@ local function read(keys)
     if type(holder) == 'table' then
       job.corrupt = problem_of(keys.lease, holder)
     elseif holder == job.run then
-      job.lease_left = math.max(1, redis.call('PTTL', keys.lease))
+      local left = redis.call('PTTL', keys.lease)
+      job.endless = left == -1
+      job.lease_left = math.max(1, left)
     end
   end
   return job

@@ -14,7 +14,7 @@
 --         held, early, due (a look), changed (the version differs)
 --         corrupt: detail quotes it
 -- Touches  the instances; each job's state (first seen; all of a claim), k and lease (a claim);
---         its history (an abandoned run)
+--         its history (an abandoned run); a lease that has lost its end gets one
 
 local now_ms, micros = clocks(ARGV[1])
 local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
@@ -63,6 +63,11 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
   if not job.first_seen_ms then
     job.first_seen_ms = now_ms
     redis.call('HSET', keys.state, 'first_seen_ms', text(now_ms))
+  end
+  if job.endless then
+    -- Somebody took its end away (PERSIST, a restore without times): its run renews it, or is dead.
+    redis.call('PEXPIRE', keys.lease, lease_ms)
+    job.lease_left = tonumber(lease_ms)
   end
   if job.run and job.lease_left == 0 then
     abandoned = job.run
