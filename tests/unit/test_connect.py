@@ -14,10 +14,9 @@ from jobrunner import ConfigurationError
 from jobrunner.store.connect import (
     client_from_url,
     connector,
-    describe,
-    is_in_process,
     own_client,
 )
+from jobrunner.store.servers import describe, is_in_process
 
 
 def settings(client: redis.Redis) -> dict[str, Any]:
@@ -66,7 +65,7 @@ class TestFromAUrl:
         assert 0 == retries(client)
 
     @pytest.mark.parametrize(
-        "url", ["http://cache/0", "cache:6379", "", "redis", "redis+cluster://cache", "REDIS//x"]
+        "url", ["http://cache/0", "cache:6379", "", "redis", "redis+other://cache", "REDIS//x"]
     )
     def test_another_scheme_is_quoted_with_those_that_are_allowed(self, url: str) -> None:
         with pytest.raises(ConfigurationError) as caught:

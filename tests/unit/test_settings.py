@@ -43,6 +43,7 @@ class TestWhereTheyComeFrom:
             "enabled": True,
             "mode": "auto",
             "quarantine_after": 3,
+            "min_replicas": 0,
         } == {name: getattr(settings, name) for name in NAMES}
         assert 2.0 == settings.call_timeout
 
@@ -152,6 +153,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", None, "one of 'auto', 'greenlet', 'thread'"),
     ("mode", ["auto"], "one of 'auto', 'greenlet', 'thread'"),
     ("quarantine_after", 0, "a whole number from 1 to 1000"),
+    ("min_replicas", -1, "a whole number from 0 to 100"),
+    ("min_replicas", True, "a whole number from 0 to 100"),
 ]
 
 
