@@ -23,8 +23,9 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from ..clock import Clock, trust_seconds
 from .scripts import Batch, Script
-from .sentinel import Address
+from .sentinel import RESTED_SECONDS, Address
 from .servers import Replicas, Reply, Words, send_together
 
 #: How often a command is sent on: it may be moved, then asked for, then not be known there.
@@ -61,6 +62,7 @@ class ClusterServers:
         client_at: Callable[[Address], redis.Redis],
         lookup_at: Callable[[Address], redis.Redis],
         remap: Callable[[Address], Address] | None = None,
+        trust: Clock = trust_seconds,
     ) -> None:
         self.where = "the Redis Cluster at " + ", ".join(f"{host}:{port}" for host, port in seeds)
         self._seeds = list(seeds)
@@ -71,6 +73,8 @@ class ClusterServers:
         #: First and last slot, and their master. Replaced whole: greenlets read it meanwhile.
         self._ranges: list[tuple[int, int, Address]] = []
         self._in_doubt = True
+        self._trust = trust
+        self._last_call = 0.0
         #: Who did not answer, and is asked after the others.
         self._silent: set[Address] = set()
 
@@ -100,7 +104,10 @@ class ClusterServers:
     # -- one call ----------------------------------------------------------------------------
 
     def _send(self, requests: Sequence[_Request], replicas: Replicas | None) -> list[Reply]:
-        unknown = self._look_up() if self._in_doubt else None
+        now = self._trust()
+        rested = now - self._last_call > RESTED_SECONDS
+        self._last_call = now
+        unknown = self._look_up() if self._in_doubt or rested else None
         replies = [Reply(unknown or _nobody_serves(request.slot)) for request in requests]
         stops = []
         for index, request in enumerate(requests):

@@ -8,12 +8,19 @@ one ask again, so a failover heals with the next tick.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import redis
 from redis.exceptions import RedisError
 
+from ..clock import Clock, trust_seconds
+
 Address = tuple[str, int]
+
+#: Seconds without a call after which it is asked again who serves: the keeper calls seldom, and
+#: would otherwise meet a server that failed and was replaced long ago.
+RESTED_SECONDS = 1.5
 
 
 class Member(NamedTuple):
@@ -29,7 +36,11 @@ class MasterFromSentinels:
     in_process = False
 
     def __init__(
-        self, service: str, sentinels: list[Member], client_at: Callable[[Address], redis.Redis]
+        self,
+        service: str,
+        sentinels: list[Member],
+        client_at: Callable[[Address], redis.Redis],
+        trust: Clock = trust_seconds,
     ) -> None:
         self.where = f"the master of {service!r}, of the Sentinels at " + ", ".join(
             f"{host}:{port}" for (host, port), _ in sentinels
@@ -40,26 +51,41 @@ class MasterFromSentinels:
         self._master: Address | None = None
         self._client: redis.Redis | None = None
         self._in_doubt = True
+        self._trust = trust
+        self._last_call = 0.0
 
     def client(self) -> redis.Redis:
+        now = self._trust()
+        rested = now - self._last_call > RESTED_SECONDS
+        self._last_call = now
         if self._client is None or self._in_doubt:
-            master = self._look_up()
-            if master != self._master or self._client is None:
-                self._master, self._client = master, self._client_at(master)
-            self._in_doubt = False
+            self._follow(self._look_up())
+        elif rested:
+            # Sentinels that are away are no reason to leave a master that is there.
+            with suppress(RedisError):
+                self._follow(self._look_up())
+        assert self._client is not None
         return self._client
 
     def doubt(self) -> None:
         if not self._in_doubt:
             self._in_doubt = True
             # The one that named it may be cut off from the others: another is asked first.
-            self._sentinels = [*self._sentinels[1:], *self._sentinels[:1]]
+            self._put_last(self._sentinels[0])
+
+    def _put_last(self, sentinel: Member) -> None:
+        self._sentinels = [s for s in self._sentinels if s is not sentinel] + [sentinel]
 
     def close(self) -> None:
         for _, client in self._sentinels:
             client.connection_pool.disconnect()
         if self._client is not None:
             self._client.connection_pool.disconnect()
+
+    def _follow(self, master: Address) -> None:
+        if master != self._master or self._client is None:
+            self._master, self._client = master, self._client_at(master)
+        self._in_doubt = False
 
     def _look_up(self) -> Address:
         problems = []
@@ -74,6 +100,7 @@ class MasterFromSentinels:
                 problems.append(f"{_shown(sentinel)} does not know it")
             except (RedisError, OSError) as error:
                 problems.append(f"{_shown(sentinel)}: {type(error).__name__}: {error}")
+                self._put_last(sentinel)
             finally:
                 # Lookups are rare: no connection waits for the next one.
                 sentinel.client.connection_pool.disconnect()

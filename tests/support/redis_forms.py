@@ -1,6 +1,5 @@
 """Redis in its larger forms: a master with replicas and Sentinels, and a Cluster."""
 
-import time
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -99,10 +98,8 @@ class SentinelTrio(_Several):
                 wait_for(lambda client=client: self._is_complete(client), message="the trio")
 
     def _is_complete(self, client: Any) -> bool:
-        state = client.execute_command("SENTINEL", "MASTER", self.service)
-        words = [word.decode() for word in state]
-        facts = dict(zip(words[::2], words[1::2], strict=True))
-        return (facts["num-slaves"], facts["num-other-sentinels"]) == ("2", "2")
+        seen = facts(client.execute_command("SENTINEL", "MASTER", self.service))
+        return (seen["num-slaves"], seen["num-other-sentinels"]) == ("2", "2")
 
 
 class ClusterOfSix(_Several):
@@ -166,6 +163,8 @@ class ClusterOfSix(_Several):
         return len(raw) == 3 and all(len(entry) == 4 for entry in raw) and linked
 
 
-def seconds_since(moment: float) -> float:
-    """For a figure in a report."""
-    return time.monotonic() - moment
+def facts(reply: Any) -> dict[str, str]:
+    """What a Sentinel tells of a server: words in turn, or by RESP3 a dict."""
+    if not isinstance(reply, dict):
+        reply = dict(zip(reply[::2], reply[1::2], strict=True))
+    return {name.decode(): value.decode() for name, value in reply.items()}
