@@ -41,12 +41,13 @@ def explained(error: BaseException) -> str:
 
 
 def _inner_word(text: str) -> str:
-    """The code of an error that a script met: Redis puts its own words in front of it."""
-    for signs, _ in _MENDS:
-        for sign in signs:
-            if f"-{sign} " in text or f": {sign} " in text:
-                return sign
-    return ""
+    """The code of an error that a script met: Redis puts its own words in front of it, or in its
+    place.
+    """
+    if "executing the script can't" in text or "ACL failure in script" in text:
+        return "NOPERM"
+    codes = (sign for signs, _ in _MENDS for sign in signs if sign.isupper())
+    return next((code for code in codes if f"-{code} " in text or f": {code} " in text), "")
 
 
 def eviction_problem(info: dict[str, Any]) -> str | None:

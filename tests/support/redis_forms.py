@@ -1,6 +1,6 @@
 """Redis in its larger forms: a master with replicas and Sentinels, and a Cluster."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,10 +76,10 @@ class SentinelTrio(_Several):
 
         def found() -> RedisServer | None:
             for server in self.servers:
-                if server.running:
-                    with server.client() as client:
-                        if client.info("replication")["role"] == "master":
-                            return server
+                # Sentinels hang up on the clients of a server that they give another role.
+                with suppress(redis.RedisError), server.client() as client:
+                    if server.running and client.info("replication")["role"] == "master":
+                        return server
             return None
 
         return wait_for(found, message="a master")
