@@ -9,13 +9,13 @@ costs the others nothing, and the next call looks up who serves its slots by the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import redis
 from redis.crc import key_slot
 from redis.exceptions import (
-    AskError,
     ClusterDownError,
     MovedError,
     NoScriptError,
@@ -33,6 +33,10 @@ _MOST_TURNS = 5
 
 #: Nodes that are asked for the map of slots, each for a part of a call's time limit.
 MOST_LOOKUPS = 3
+
+
+#: MOVED or ASK; redis-py 8 cuts off the word and makes a class of it, redis-py 5 does not.
+_REDIRECTION = re.compile(r"(?P<how>MOVED |ASK |)\d+ (?P<host>\S*):(?P<port>\d+)")
 
 
 class _Request(NamedTuple):
@@ -166,15 +170,18 @@ class ClusterServers:
 
     def _onward(self, stop: _Stop, answer: Any, request: _Request) -> _Stop | None:
         """Where a request that was not executed goes next; None: it was, or nowhere."""
-        if isinstance(answer, AskError):  # MOVED is one of them
-            moved = isinstance(answer, MovedError)
+        if not isinstance(answer, ResponseError):
+            return None
+        redirection = _REDIRECTION.fullmatch(str(answer))
+        if redirection is not None:
+            moved = isinstance(answer, MovedError) or redirection["how"] == "MOVED "
             self._in_doubt |= moved
             # Without a host it is the one that says so.
-            address = self._remap((answer.host or stop.address[0], int(answer.port)))
-            return _Stop(stop.place, address, stop.words, asking=not moved)
+            host, port = redirection["host"] or stop.address[0], int(redirection["port"])
+            return _Stop(stop.place, self._remap((host, port)), stop.words, asking=not moved)
         if isinstance(answer, NoScriptError) and request.in_full is not None:
             return stop._replace(words=request.in_full)
-        if isinstance(answer, ClusterDownError):
+        if isinstance(answer, ClusterDownError) or str(answer).startswith("CLUSTERDOWN"):
             self._in_doubt = True
         return None
 

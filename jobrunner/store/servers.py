@@ -147,8 +147,8 @@ class OneServer:
         # It answered, and has something against this one command: it is the right server.
         refused = isinstance(error, ResponseError)
         demoted = isinstance(error, ReadOnlyError | MasterDownError)
-        # The last: a master that was left behind alone.
-        if not refused or demoted or str(error).startswith("NOREPLICAS"):
+        # NOREPLICAS: a master that was left behind alone.
+        if not refused or demoted or str(error).startswith(("MASTERDOWN", "NOREPLICAS")):
             self._source.doubt()
 
 

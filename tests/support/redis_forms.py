@@ -160,7 +160,9 @@ class ClusterOfSix(_Several):
         raw = client.execute_command("CLUSTER", "SLOTS")
         info = client.info("replication")
         linked = info["role"] == "master" or info["master_link_status"] == "up"
-        return len(raw) == 3 and all(len(entry) == 4 for entry in raw) and linked
+        state = client.execute_command("CLUSTER", "INFO")
+        ok = "cluster_state:ok" in (state.decode() if isinstance(state, bytes) else str(state))
+        return ok and len(raw) == 3 and all(len(entry) == 4 for entry in raw) and linked
 
 
 def facts(reply: Any) -> dict[str, str]:
