@@ -1,6 +1,7 @@
 """Recurring jobs inside a web service, each run once per due time in the whole fleet."""
 
 from .context import JobContext
+from .database.fence_table import fence_table
 from .errors import (
     ConfigurationError,
     DuplicateJobError,
@@ -44,4 +45,5 @@ __all__ = [
     "UnknownJobError",
     "cron",
     "every",
+    "fence_table",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from .errors import ConfigurationError, RunStopped
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 def _no_reason() -> RunStopped | None:
     return None
+
+
+def _plain_commit(session: Session, final: bool | None) -> None:
+    session.commit()
 
 
 class JobContext:
@@ -34,14 +39,18 @@ class JobContext:
     session_factory: Callable[[], Session] | None = None
     run: Run
     _stop_reason: Callable[[], RunStopped | None] = staticmethod(_no_reason)
+    _commit: Callable[[Session, bool | None], None] = staticmethod(_plain_commit)
 
     def __init__(self, *, session_factory: Callable[[], Session] | None = None) -> None:
         self.session_factory = session_factory
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, *, final: bool | None = None) -> Iterator[Session]:
         """A session for the `with` block: commits at its end, rolls back on any error, and is
         always closed. `ConfigurationError` when there is no session factory.
+
+        `final` is for fenced jobs that read `ctx.run.already_committed`: whether this block's
+        commit is the run's last one. None: it is, if the block wrote.
         """
         if self.session_factory is None:
             raise ConfigurationError(
@@ -52,7 +61,7 @@ class JobContext:
         session = self.session_factory()
         try:
             yield session
-            session.commit()
+            self._commit(session, final)
         except BaseException:
             session.rollback()
             raise
@@ -73,6 +82,17 @@ class JobContext:
         reason = self._stop_reason()
         if reason is not None:
             raise reason
+
+    def bind_fence(
+        self,
+        session_factory: Callable[[], Session],
+        commit: Callable[[Session, bool | None], None],
+        ask_committed: Callable[[], bool],
+    ) -> None:
+        """Make the sessions of this run fenced ones; for the engine."""
+        self.session_factory = session_factory
+        self._commit = commit
+        self.run = replace(self.run, ask_committed=ask_committed)
 
     def for_run(self, run: Run, stop_reason: Callable[[], RunStopped | None]) -> Self:
         """A copy of this context for one run."""

@@ -31,6 +31,8 @@ class Job:
     #: Whether a run that was abandoned (its instance died) is run again at once, with its due
     #: time; else the job waits for its next one.
     recover: bool = False
+    #: Whether a superseded run of this job is kept from committing; None: as JOBRUNNER_FENCED says.
+    fenced: bool | None = None
 
     def run(self, ctx: JobContext) -> object:
         """Do the work. Each run calls this on a shallow copy of the registered job, so what
@@ -54,6 +56,7 @@ class FunctionJob(Job):
         name: str | None = None,
         sync_key: str | None = None,
         recover: bool = False,
+        fenced: bool | None = None,
     ) -> None:
         if not callable(function):
             raise InvalidJobError(
@@ -66,6 +69,7 @@ class FunctionJob(Job):
         self.schedule = schedule
         self.sync_key = sync_key
         self.recover = recover
+        self.fenced = fenced
         self._function = function
 
     def run(self, ctx: JobContext) -> object:
@@ -87,6 +91,7 @@ class JobDefinition:
     keys: JobKeys
     origin: str
     recover: bool = False
+    fenced: bool | None = None
 
     @classmethod
     def of(cls, job: Job, namespace: str) -> JobDefinition:
@@ -111,6 +116,7 @@ class JobDefinition:
             JobKeys.of(sync_key),
             job.origin(),
             recover=_word(job, name, "recover", (True, False)),
+            fenced=_word(job, name, "fenced", (True, False, None)),
         )
 
     @cached_property

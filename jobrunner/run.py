@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from .errors import ConfigurationError
 
 
 class Outcome(StrEnum):
@@ -37,6 +40,21 @@ class Run:
     #: When the run was claimed: exactly the millisecond that Redis stores as the last start.
     started_at: float
     attempt: int = 1
+    #: For the engine; read `already_committed`.
+    ask_committed: Callable[[], bool] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def already_committed(self) -> bool:
+        """Whether a run for this very due time has made its final commit, so that the effect is
+        there and need not be made again: what a run that repeats an abandoned one may find
+        (`recover=True`). Read it at the beginning. `ConfigurationError` in a job without a fence.
+        """
+        if self.ask_committed is None:
+            raise ConfigurationError(
+                f"ctx.run.already_committed is kept for fenced jobs with a database: give job "
+                f"{self.job!r} fenced=True and a session factory."
+            )
+        return self.ask_committed()
 
 
 def new_id() -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from .clock import Clock
 from .context import JobContext
+from .database.fence_table import create_fence_table
 from .database.sessions import session_factory_of
 from .engine import controls
 from .errors import ConfigurationError
@@ -60,13 +61,12 @@ class AppState:
             return
         self._planned_in = os.getpid()
         process = detect()
-        if self.settings.mode != "auto":
-            self.start_here()
-        elif process is Process.GUNICORN_WORKER:
+        # In gunicorn an explicit MODE says how the jobs run; when they run, the worker's life says.
+        if process is Process.GUNICORN_WORKER:
             gunicorn.attach(find_worker(), self.start_here)
         elif process is Process.GUNICORN_MASTER:
             fork.on_worker_fork(self._adopt_worker)
-        elif process is Process.SERVING:
+        elif process is Process.SERVING or self.settings.mode != "auto":
             self.start_here()
         elif process is Process.UNKNOWN:
             self._start_with_server()
@@ -107,6 +107,21 @@ class AppState:
 
     def history(self, name: str, limit: int) -> list[HistoryEntry]:
         return self.instance().store.history(self.registry.get(name), limit)
+
+    def create_fence_table(self) -> str:
+        """Create the table of fenced sessions in the jobs' database, unless it is there. Returns
+        the database, in words.
+        """
+        sessions = self._context.session_factory
+        if sessions is None:
+            raise ConfigurationError(
+                "the jobs have no database: set SQLALCHEMY_DATABASE_URI, initialise "
+                "Flask-SQLAlchemy before the runner, or give JobContext(session_factory=…)."
+            )
+        with self._scope(), sessions() as session, session.begin():
+            connection = session.connection()
+            create_fence_table(connection)
+            return str(connection.engine.url.render_as_string(hide_password=True))
 
     def _new_instance(self, *, in_threads: bool) -> Instance:
         self._instance = Instance(
@@ -205,6 +220,7 @@ class JobRunner:
         name: str | None = None,
         sync_key: str | None = None,
         recover: bool = False,
+        fenced: bool | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function, and return it unchanged. Its name is the job's
         unless `name` is given; the other arguments are those of `Job`.
@@ -212,7 +228,9 @@ class JobRunner:
 
         def decorate(function: F) -> F:
             self.register(
-                FunctionJob(function, schedule, name=name, sync_key=sync_key, recover=recover)
+                FunctionJob(
+                    function, schedule, name=name, sync_key=sync_key, recover=recover, fenced=fenced
+                )
             )
             return function
 
@@ -302,6 +320,11 @@ class JobRunner:
         states = [state for state in self._all_states() if state is not self._without_app]
         if self._initialised == 1 and states:
             return states[0]
+        if self._initialised == 1:
+            raise ConfigurationError(
+                "the application of this job runner is gone: keep a reference to what "
+                "create_app() returned while its jobs are to run."
+            )
         raise ConfigurationError(
             f"this job runner serves {self._initialised} applications: say which one, with app=…, "
             f"or call it inside `with app.app_context():`."

@@ -32,6 +32,7 @@ class SettingsKeywords(TypedDict, total=False):
     history: int
     enabled: bool
     mode: str
+    fenced: bool
     quarantine_after: int
     min_replicas: int
 
@@ -136,6 +137,9 @@ class Settings:
         "word",
         _one_of("auto", "greenlet", "thread"),
         "Where the loop lives: found out, in this hub, or in a thread of its own.",
+    )
+    fenced: bool = _setting(
+        False, "switch", _switch, "Whether jobs that do not say so themselves are fenced."
     )
     quarantine_after: int = _setting(
         3, "runs", _count(1000), "So many abandoned runs in a row, and a job waits before the next."

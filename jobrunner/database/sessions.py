@@ -36,10 +36,13 @@ class _LazyFactory:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self._sessions: sessionmaker[Session] | None = None
+        self._made: dict[str, sessionmaker[Session]] = {}
 
     def __call__(self) -> Session:
-        if self._sessions is None:
+        if not self._made:
             options = self._config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
-            self._sessions = sessionmaker(create_engine(self._config[_URI], **options))
-        return self._sessions()
+            engine = create_engine(self._config[_URI], **options)
+            # Two threads may come here at once; setdefault is atomic, and an engine that has not
+            # connected costs nothing.
+            self._made.setdefault("sessions", sessionmaker(engine))
+        return self._made["sessions"]()

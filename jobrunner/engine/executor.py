@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, TypeVar
 
 import gevent
@@ -19,12 +19,13 @@ from gevent.threadpool import ThreadPool
 
 from ..clock import Clock
 from ..context import JobContext
-from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StoreError
+from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StaleRunError, StoreError
 from ..job import JobDefinition
 from ..run import Outcome, Run
 from ..signals import Notify, lease_lost, send_nothing
 from ..store.answers import Ending, Known
 from ..store.redis import MAX_BATCH, RedisStore
+from .fenced import fenced
 from .keeper import Lease, LeaseKeeper
 
 Q = TypeVar("Q")
@@ -105,6 +106,7 @@ class Executor:
         slots: int,
         in_threads: bool,
         trust: Clock,
+        fenced_by_default: bool = False,
         check_interval: float = 1.0,
         notify: Notify = send_nothing,
     ) -> None:
@@ -116,11 +118,14 @@ class Executor:
         #: Whether runs are native threads, beside a loop that has one of its own.
         self.in_threads = in_threads
         self._trust = trust
+        self._fenced_by_default = fenced_by_default
         self._check_interval = check_interval
         self._notify = notify
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[_Ended] = []
-        self._sending = False
+        #: Set while nobody sends what has ended.
+        self._sent = Event()
+        self._sent.set()
         self._draining = False
         self._under_way = 0
         #: Set while no run is under way.
@@ -180,14 +185,14 @@ class Executor:
 
         `StoreError` leaves it here, lease and all, for the next flush.
         """
-        if self._sending:
+        if not self._sent.is_set():
             return
-        self._sending = True
+        self._sent.clear()
         try:
             while self._ended:
                 self._send(self._ended[:MAX_BATCH])
         finally:
-            self._sending = False
+            self._sent.set()
 
     def stop_starting(self) -> None:
         """Begin no run any more: what is claimed from now on is given back."""
@@ -203,8 +208,8 @@ class Executor:
         by_themselves = self._idle.wait(max(0.0, deadline - self._trust()))
         if not by_themselves:
             self._interrupt_all(interrupt_for)
-        # Who has ended may be sending: a Redis call's time limit bounds this.
-        gevent.joinall([a.greenlet for a in self.active() if a.ended and a.greenlet is not None])
+        # Who ended first may still be sending for the others, though its own run is over already.
+        self._sent.wait()
         return bool(by_themselves)
 
     def _interrupt_all(self, interrupt_for: float) -> None:
@@ -266,11 +271,18 @@ class Executor:
     def _run_job(self, active: ActiveRun) -> None:
         with self._scope():
             context = self._context.for_run(active.run, lambda: active.why_stop(self._trust()))
-            active.in_body = True
-            try:
-                active.definition.copy_job().run(context)
-            finally:
-                active.in_body = False
+            with self._fence(active.definition, context):
+                active.in_body = True
+                try:
+                    active.definition.copy_job().run(context)
+                finally:
+                    active.in_body = False
+
+    def _fence(
+        self, definition: JobDefinition, context: JobContext
+    ) -> AbstractContextManager[object]:
+        wanted = self._fenced_by_default if definition.fenced is None else definition.fenced
+        return fenced(context, definition, self._store) if wanted else nullcontext()
 
     def _outcome_of(self, active: ActiveRun, error: BaseException) -> tuple[Outcome, str]:
         name, extra = active.run.job, active.extra
@@ -278,6 +290,9 @@ class Executor:
         if isinstance(error, LeaseLostError):
             logger.error("Job %s stopped: its lease was lost", name, extra=extra)
             return Outcome.LEASE_LOST, text
+        if isinstance(error, StaleRunError):
+            logger.error("Job %s stopped: a newer run has superseded it", name, extra=extra)
+            return Outcome.STALE, text
         if isinstance(error, RunInterruptedError):
             logger.warning("Job %s was interrupted: its instance stops", name, extra=extra)
             return Outcome.INTERRUPTED, text

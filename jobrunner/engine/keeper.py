@@ -158,6 +158,9 @@ class _KeeperThread:
         self._on_failure = on_failure
         self._at_the_end = at_the_end
         self._hub_loop = gevent.get_hub().loop
+        # A hub that waits for nothing else would take our word for an event that never comes.
+        self._hub_waits = self._hub_loop.async_()
+        self._hub_waits.start(lambda: None)
         self._stopping = False
         self._alarm = _allocate_lock()
         self._alarm.acquire()
@@ -172,6 +175,8 @@ class _KeeperThread:
         self._stopping = True
         self._alarm.release()
         self._ended.wait()
+        self._hub_waits.stop()
+        self._hub_waits.close()
 
     def _live(self) -> None:
         try:

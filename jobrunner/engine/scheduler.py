@@ -8,6 +8,7 @@ from the answer, and asked again in the same tick only if the job is still due.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 
 from gevent.event import Event
@@ -30,6 +31,10 @@ logger = logging.getLogger("jobrunner")
 
 #: The shortest pause of the loop, in seconds: the resolution of due times.
 _SHORTEST_PAUSE = 0.001
+
+#: Up to so many seconds, by chance, an instance comes later than a job is due: otherwise the same
+#: one is always the first to ask, and has all the work of the fleet.
+_SPREAD = 0.002
 
 
 class Scheduler:
@@ -54,6 +59,8 @@ class Scheduler:
         self._executor = executor
         self._keeper = keeper
         self._instance = instance
+        # Seeded by the instance: workers forked from one master begin with the same global state.
+        self._random = random.Random(instance)
         self._clock = clock
         self._check_interval = check_interval
         self._resync_interval = resync_interval
@@ -309,7 +316,8 @@ class Scheduler:
         next_ms = self._agenda.next_ms()
         pause = self._check_interval
         if self._store.link.up and now_ms is not None and next_ms is not None:
-            pause = min(pause, max(_SHORTEST_PAUSE, (next_ms - now_ms) / 1000))
+            until_due = max(_SHORTEST_PAUSE, (next_ms - now_ms) / 1000)
+            pause = min(pause, until_due + self._random.uniform(0, _SPREAD))
         if now_ms is not None and self._store.link.up:
             self._sleeps_until_ms = now_ms + pause * 1000
         else:

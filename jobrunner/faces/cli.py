@@ -41,6 +41,16 @@ def serve() -> None:
         raise click.ClickException(str(error)) from None
 
 
+@jobs.command("init-db")
+def init_db() -> None:
+    """Create the table that fenced jobs need, in the database of the jobs."""
+    try:
+        database = _state().create_fence_table()
+    except JobRunnerError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"The table jobrunner_fence is in {database}.")
+
+
 def _state() -> AppState:
     state: AppState | None = current_app.extensions.get("jobrunner")
     if state is None:

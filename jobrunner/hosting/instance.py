@@ -8,8 +8,8 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import gevent
 from gevent.lock import RLock
@@ -19,6 +19,7 @@ from ..context import JobContext
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
 from ..engine.scheduler import Scheduler
+from ..errors import ConfigurationError
 from ..registry import Registry
 from ..run import new_id
 from ..settings import Settings
@@ -78,6 +79,7 @@ class Instance:
             slots=settings.max_concurrent_runs,
             in_threads=in_threads,
             trust=self._trust,
+            fenced_by_default=settings.fenced,
             check_interval=settings.check_interval,
             notify=notify,
         )
@@ -196,15 +198,31 @@ class Instance:
 
     def _tick(self, wait: bool) -> None:
         started = self.scheduler.tick(everything=True)
-        if wait:
-            self._join(started)
+        if wait and started:
+            with self._leases_kept():
+                self._join(started)
+
+    @contextmanager
+    def _leases_kept(self) -> Iterator[None]:
+        """Keep the leases of an instance that was not started; a started one does it itself.
+
+        In a thread here too: a job that blocks the hub must not lose its job to another instance.
+        """
+        in_thread = self._home is None and not self._in_process
+        if in_thread:
+            self.keeper.start()
+        try:
+            yield
+        finally:
+            if in_thread:
+                self.keeper.stop()
 
     def _join(self, runs: list[ActiveRun]) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
-            # Nobody else keeps the leases of an instance that was not started.
-            kept = self._home is not None
-            seconds = None if kept else min(self.keeper.renew(), self.keeper.expire())
+            seconds = self.keeper.expire() if self._home is None else None
+            if seconds is not None and self._in_process:
+                seconds = min(seconds, self.keeper.renew())
             gevent.joinall(greenlets, timeout=seconds)
 
     def _watch(self, alive: Callable[[], bool], still_here: Callable[[], None]) -> None:
@@ -235,5 +253,14 @@ class Instance:
 
 
 def runs_in_threads(mode: str) -> bool:
-    """Whether an instance of this process has a thread of its own, by the MODE setting."""
+    """Whether an instance of this process has a thread of its own, by the MODE setting.
+
+    `ConfigurationError` for threads under monkey patching: what looks like one is a greenlet of
+    this hub there, and native threads beside it would share pools and locks that belong to hubs.
+    """
+    if mode == "thread" and is_patched():
+        raise ConfigurationError(
+            "JOBRUNNER_MODE = 'thread' cannot be had in a process that gevent has patched: "
+            "leave it at 'auto', and the jobs are greenlets here and threads elsewhere."
+        )
     return mode == "thread" or (mode == "auto" and not is_patched())

@@ -11,6 +11,8 @@ A program is a function of the test's module: it gets a `Stage` to talk with, an
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,7 @@ class Play:
             stderr=self._errors,
             text=True,
             bufsize=1,
+            start_new_session=True,  # to end what it forks together with it
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -85,7 +88,7 @@ class Play:
     def exit_code(self) -> int:
         """How the process ended, when it has."""
         wait_for(lambda: self._process.poll() is not None, timeout=60, message=self._shown)
-        self._reader.join()
+        self._reader.join(timeout=10)
         return self._process.returncode
 
     def end(self) -> Any:
@@ -100,10 +103,11 @@ class Play:
         return self._errors.read()
 
     def close(self) -> None:
-        """End it now."""
-        self._process.kill()
+        """End it now, and what it forked."""
+        if self._process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join()
+        self._reader.join(timeout=10)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()

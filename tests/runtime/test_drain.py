@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobrunner import Job, JobContext, JobRunner, Outcome, RunInterruptedError, StoreError, every
+from jobrunner import Job, JobContext, JobRunner, Outcome, RunInterruptedError, every
 from tests.runtime.actor import Stage, instance_of
 from tests.runtime.stage import Play
 from tests.runtime.watch import LeaseWatch
-from tests.support.servers import RedisServer
 from tests.support.wait import wait_for
 
 Observe = Callable[..., JobRunner]
@@ -204,53 +203,3 @@ def test_a_run_that_was_claimed_and_not_begun_is_given_back(
         status.runs,
     )
     assert [] == looking.history("work")
-
-
-def one_run(stage: Stage, redis_url: str) -> bool:
-    """Stops while a run is going whose first finish fails."""
-    runner = JobRunner(redis_url=redis_url, namespace="drain", check_interval=0.05)
-
-    @runner.job(every(hours=1))
-    def work(ctx: JobContext) -> None:
-        stage.say("started")
-        stage.wait_for("end")
-
-    runner.start()
-    store = instance_of(runner).store
-    finish, refused = store.finish, []
-
-    def refuse_once(endings: Any) -> Any:
-        if not refused:
-            refused.append(endings)
-            raise StoreError("this Redis did not hear")
-        return finish(endings)
-
-    store.finish = refuse_once
-    stage.wait_for("stop")
-    return runner.stop()
-
-
-@both_ways
-def test_a_finish_that_fails_in_the_drain_is_recorded_before_its_end(
-    redis_url: str, observe: Observe, patched: bool
-) -> None:
-    with Play(one_run, patched=patched, redis_url=redis_url) as one:
-        one.wait_for("started")
-        one.say("stop")
-        one.wait_for_log("Stopping")
-        one.say("end")
-        assert one.end() is True
-    (entry,) = observe(redis_url, "drain", "work").history("work")
-    assert Outcome.SUCCEEDED == entry.outcome
-
-
-@both_ways
-def test_a_drain_ends_also_when_redis_is_away(own_redis: RedisServer, patched: bool) -> None:
-    with Play(one_run, patched=patched, redis_url=own_redis.url) as one:
-        one.wait_for("started")
-        own_redis.stop()
-        one.say("stop")
-        one.wait_for_log("Stopping")
-        one.say("end")
-        assert one.end() is True
-        assert [] == one.log("ERROR")

@@ -16,7 +16,7 @@ from tests.support.wait import wait_for
 
 Observe = Callable[..., JobRunner]
 
-LEASE = 1.0
+LEASE = 0.6
 FAILURES = 3
 
 both_ways = pytest.mark.parametrize("patched", [True, False], ids=["greenlet", "thread"])

@@ -83,7 +83,7 @@ def test_a_run_is_told_before_its_lease_ends(own_redis: RedisServer, observe: Ob
         client = stack.enter_context(own_redis.client())
         plays = {
             way: stack.enter_context(
-                Play(runs, patched=patched, redis_url=url, way=way, lease=3.0, name=way)
+                Play(runs, patched=patched, redis_url=url, way=way, lease=4.0, name=way)
             )
             for way, patched in WAYS.items()
         }

@@ -66,7 +66,7 @@ def test_each_postgres_url_is_a_database_of_its_own(postgres_server: PostgresSer
     assert len(names) == 2
 
 
-@pytest.mark.parametrize("kind", ["RedisServer", "PostgresServer"])
+@pytest.mark.parametrize("kind", ["RedisServer", "PostgresServer", "MariadbServer"])
 def test_a_server_does_not_outlive_a_killed_test_process(kind: str) -> None:
     program = (
         "import sys\n"

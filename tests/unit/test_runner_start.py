@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from jobrunner import ConfigurationError, JobRunner, every
+from jobrunner.hosting.detect import Process
 from jobrunner.hosting.request import StartWithRequest
 from jobrunner.runner import AppState
 
@@ -117,3 +118,31 @@ def test_without_an_application_no_request_will_tell_so_it_starts_at_once(
 
 def test_stopping_what_never_started_is_nothing(app: Flask) -> None:
     assert JobRunner(app, redis=fakeredis.FakeRedis()).stop()
+
+
+def test_in_a_gunicorn_worker_an_explicit_mode_waits_for_the_worker_too(
+    app: Flask, started: list[AppState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worker:
+        def run(self) -> None:
+            pass
+
+    worker = Worker()
+    monkeypatch.setattr("jobrunner.runner.detect", lambda: Process.GUNICORN_WORKER)
+    monkeypatch.setattr("jobrunner.runner.find_worker", lambda: worker)
+    plain_run = worker.run
+
+    JobRunner(app, redis=fakeredis.FakeRedis(), mode="greenlet").start()
+
+    assert [] == started
+    assert plain_run != worker.run
+
+
+def test_threads_are_refused_where_gevent_has_patched_them(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobrunner.hosting.instance.is_patched", lambda: True)
+    runner = JobRunner(app, redis=fakeredis.FakeRedis(), mode="thread")
+
+    with pytest.raises(ConfigurationError, match="JOBRUNNER_MODE = 'thread' cannot be had"):
+        runner.start()

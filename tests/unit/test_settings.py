@@ -42,6 +42,7 @@ class TestWhereTheyComeFrom:
             "history": 100,
             "enabled": True,
             "mode": "auto",
+            "fenced": False,
             "quarantine_after": 3,
             "min_replicas": 0,
         } == {name: getattr(settings, name) for name in NAMES}
@@ -152,6 +153,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", "process", "one of 'auto', 'greenlet', 'thread'"),
     ("mode", None, "one of 'auto', 'greenlet', 'thread'"),
     ("mode", ["auto"], "one of 'auto', 'greenlet', 'thread'"),
+    ("fenced", "perhaps", "true or false"),
     ("quarantine_after", 0, "a whole number from 1 to 1000"),
     ("min_replicas", -1, "a whole number from 0 to 100"),
     ("min_replicas", True, "a whole number from 0 to 100"),

@@ -1,0 +1,220 @@
+"""Fenced jobs through the public API: a run that was superseded commits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fakeredis
+import pytest
+from flask import Flask
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy.orm import sessionmaker
+
+from jobrunner import ConfigurationError, JobContext, JobRunner, Outcome, every, fence_table
+
+LEASE = "{shop}:job:purge:lease"
+
+METADATA = MetaData()
+EFFECTS = Table(
+    "fenced_effects", METADATA, Column("id", Integer, primary_key=True), Column("run", String(50))
+)
+fence_table(METADATA)
+
+
+class Shop:
+    """Instances of one application, on one Redis and one PostgreSQL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.redis = fakeredis.FakeRedis()
+        self.engine = create_engine(url)
+        self.now = 1_700_000_000.0
+        self._apps: list[Flask] = []
+        METADATA.create_all(self.engine)
+
+    def instance(self, body: Callable[[JobContext], object], **options: Any) -> JobRunner:
+        """An instance whose job does `body`, with an engine of its own."""
+        engine = create_engine(self.url)
+        context = JobContext(session_factory=sessionmaker(engine))
+        settings = {name: options.pop(name) for name in ["fenced_by_default"] if name in options}
+        runner = JobRunner(
+            redis=self.redis,
+            context=context,
+            clock=lambda: self.now,
+            fenced=settings.get("fenced_by_default", False),
+        )
+        runner.job(every(minutes=10), name="purge", **{"fenced": True, **options})(body)
+        app = Flask("shop")
+        runner.init_app(app)
+        self._apps.append(app)
+        return runner
+
+    def effects(self) -> list[str | None]:
+        with self.engine.connect() as connection:
+            return list(connection.scalars(select(EFFECTS.c.run).order_by(EFFECTS.c.id)))
+
+    def loses_the_lease(self) -> None:
+        """As a frozen process, or a failover, does; and the job is due again."""
+        self.redis.delete(LEASE)
+        self.now += 600.001
+
+
+@pytest.fixture
+def shop(postgres_url: str) -> Shop:
+    return Shop(postgres_url)
+
+
+def writes(ctx: JobContext) -> None:
+    with ctx.session() as session:
+        session.execute(insert(EFFECTS).values(run=ctx.run.id))
+
+
+def outcomes(runner: JobRunner) -> list[Outcome]:
+    return [entry.outcome for entry in runner.history("purge")]
+
+
+@pytest.mark.parametrize("policy", [{"fenced": True}, {"fenced": None, "fenced_by_default": True}])
+def test_a_superseded_run_is_refused_and_its_successor_s_work_stands(
+    shop: Shop, policy: dict[str, Any]
+) -> None:
+    successor = shop.instance(writes, **policy)
+
+    def superseded(ctx: JobContext) -> None:
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run="too late"))
+            shop.loses_the_lease()
+            successor.tick(wait=True)
+
+    older = shop.instance(superseded, **policy)
+    older.tick(wait=True)
+
+    assert [Outcome.STALE, Outcome.SUCCEEDED] == outcomes(older)
+    assert "too late" not in shop.effects()
+    assert 1 == len(shop.effects())
+    assert 1 == older.status()[0].stale
+
+
+def test_without_the_fence_it_commits(shop: Shop) -> None:
+    """What the fence is for: the test above sees the fence, and not something else."""
+    successor = shop.instance(writes, fenced=False)
+
+    def superseded(ctx: JobContext) -> None:
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run="too late"))
+            shop.loses_the_lease()
+            successor.tick(wait=True)
+
+    shop.instance(superseded, fenced=False).tick(wait=True)
+
+    assert "too late" in shop.effects()
+
+
+def test_a_successor_that_has_only_opened_its_session_refuses_it_too(shop: Shop) -> None:
+    seen = []
+
+    def older_body(ctx: JobContext) -> None:
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run="too late"))
+            shop.loses_the_lease()
+            successor.tick(wait=True)
+
+    def successor_body(ctx: JobContext) -> None:
+        with ctx.session() as session:
+            seen.append(session.scalar(select(EFFECTS.c.id)))
+
+    successor = shop.instance(successor_body)
+    shop.instance(older_body).tick(wait=True)
+
+    assert [None] == seen
+    assert [] == shop.effects()
+
+
+def test_after_redis_lost_everything_the_older_run_is_refused_all_the_same(shop: Shop) -> None:
+    def superseded(ctx: JobContext) -> None:
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run="too late"))
+            shop.redis.flushall()
+            shop.now += 600.001
+            successor.tick(wait=True)
+
+    successor = shop.instance(writes)
+    shop.instance(superseded).tick(wait=True)
+
+    assert "too late" not in shop.effects()
+    assert 1 == len(shop.effects())
+
+
+def test_a_run_with_a_token_too_small_gets_a_larger_one(shop: Shop) -> None:
+    """A new master whose clock is behind: the newest run must not be refused for that."""
+    shop.instance(writes).tick(wait=True)
+    with shop.engine.begin() as connection:
+        table = METADATA.tables["jobrunner_fence"]
+        connection.execute(table.update().values(token=2**52))
+    shop.now += 600.001
+    runner = shop.instance(writes)
+
+    runner.tick(wait=True)
+
+    assert [Outcome.SUCCEEDED, Outcome.SUCCEEDED] == outcomes(runner)
+    assert str(2**52 + 1).encode() == shop.redis.hget("{shop}:job:purge:state", "token")
+
+
+def test_a_run_that_repeats_an_abandoned_one_knows_that_the_effect_is_there(shop: Shop) -> None:
+    told = []
+
+    def body(ctx: JobContext) -> None:
+        told.append(ctx.run.already_committed)
+        if not told[-1]:
+            writes(ctx)
+            shop.redis.delete(LEASE)  # it dies before its finish is recorded
+            again.tick(wait=True)
+
+    again = shop.instance(body, recover=True)
+    shop.instance(body, recover=True).tick(wait=True)
+
+    assert [False, True] == told
+    assert 1 == len(shop.effects())
+
+
+def test_a_table_that_is_missing_is_an_error_that_says_how_to_make_it(shop: Shop) -> None:
+    METADATA.tables["jobrunner_fence"].drop(shop.engine)
+    runner = shop.instance(writes)
+
+    runner.tick(wait=True)
+
+    (entry,) = runner.history("purge")
+    assert Outcome.FAILED == entry.outcome
+    assert "flask jobs init-db" in str(entry.error)
+    assert "fence_table" in str(entry.error)
+
+
+def test_a_job_without_a_fence_cannot_ask(shop: Shop) -> None:
+    asked: list[ConfigurationError] = []
+
+    def body(ctx: JobContext) -> None:
+        with pytest.raises(ConfigurationError, match="fenced=True") as caught:
+            ctx.run.already_committed  # noqa: B018
+        asked.append(caught.value)
+
+    shop.instance(body, fenced=False).tick(wait=True)
+
+    assert 1 == len(asked)
+
+
+def test_init_db_makes_the_table_once(shop: Shop) -> None:
+    METADATA.tables["jobrunner_fence"].drop(shop.engine)
+    app = Flask("shop")
+    app.config["SQLALCHEMY_DATABASE_URI"] = shop.url
+    JobRunner(app, redis=shop.redis)
+    cli = app.test_cli_runner()
+
+    from jobrunner.faces.cli import jobs
+
+    for _ in range(2):
+        result = cli.invoke(jobs, ["init-db"])
+        assert 0 == result.exit_code, result.output
+        assert "jobrunner_fence is in postgresql" in result.output
+    runner = shop.instance(writes)
+    runner.tick(wait=True)
+    assert [Outcome.SUCCEEDED] == outcomes(runner)
