@@ -39,6 +39,9 @@ class LastRunParseError(JobRunnerError, ValueError):
 class StoreError(JobRunnerError):
     """Raised when Redis is away, slow, read-only or refuses: nothing was decided."""
 
+    #: The slots of a Redis Cluster that it is about; empty: the whole.
+    slots: tuple[int, ...] = ()
+
 
 class RunStopped(BaseException):
     """The root of what is thrown into a run that has to end now; let it pass."""

@@ -34,6 +34,7 @@ class SettingsKeywords(TypedDict, total=False):
     mode: str
     fenced: bool
     quarantine_after: int
+    min_replicas: int
 
 
 def _text(value: Any) -> str:
@@ -66,10 +67,10 @@ def _optional(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def _count(most: int) -> Check:
+def _count(most: int, least: int = 1) -> Check:
     def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise ValueError(f"a whole number from 1 to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
         return value
 
     return check
@@ -142,6 +143,12 @@ class Settings:
     )
     quarantine_after: int = _setting(
         3, "runs", _count(1000), "So many abandoned runs in a row, and a job waits before the next."
+    )
+    min_replicas: int = _setting(
+        0,
+        "replicas",
+        _count(100, least=0),
+        "How many replicas must have a claim before its run starts; else it is given back.",
     )
 
     @property

@@ -15,7 +15,7 @@ from itertools import count
 from ..job import JobDefinition
 from ..policies import quarantined_until_ms
 from ..schedules import Schedule
-from ..store.redis import UNKNOWN, Ask, Known
+from ..store.answers import UNKNOWN, Ask, Known
 
 #: Earlier than any clock, an injected one too.
 _LONG_AGO_MS = -(10**15)

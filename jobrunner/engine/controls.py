@@ -9,7 +9,8 @@ from ..job import JobDefinition
 from ..policies import quarantined_until_ms
 from ..run import Outcome
 from ..status import JobStatus
-from ..store.redis import Known, Peek, RedisStore
+from ..store.answers import Known, Peek
+from ..store.redis import RedisStore
 from .agenda import due_again
 
 _WHOLE = re.compile("-?[0-9]+")

@@ -11,7 +11,7 @@ import contextvars
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -23,9 +23,13 @@ from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StaleRunEr
 from ..job import JobDefinition
 from ..run import Outcome, Run
 from ..signals import Notify, lease_lost, send_nothing
-from ..store.redis import MAX_BATCH, Ending, Known, RedisStore
+from ..store.answers import Ending, Known
+from ..store.redis import MAX_BATCH, RedisStore
 from .fenced import fenced
 from .keeper import Lease, LeaseKeeper
+
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 logger = logging.getLogger("jobrunner")
 
@@ -300,16 +304,28 @@ class Executor:
     def _send(self, batch: list[_Ended]) -> None:
         finished = [ended for ended in batch if ended.outcome is not None]
         unstarted = [ended for ended in batch if ended.outcome is None]
+        unanswered: list[tuple[_Ended, StoreError]] = []
+        if unstarted:
+            claims = [(ended.active.definition, ended.active.run.id) for ended in unstarted]
+            for ended, undone in _tried(self._store.give_back, claims, unstarted):
+                if isinstance(undone, StoreError):
+                    unanswered.append((ended, undone))
+                else:
+                    self._over(ended, None)
         if finished:
-            answers = self._store.finish([_ending(ended) for ended in finished])
-            for ended, answer in zip(finished, answers, strict=True):
+            endings = [_ending(ended) for ended in finished]
+            for ended, answer in _tried(self._store.finish, endings, finished):
+                if isinstance(answer, StoreError):
+                    unanswered.append((ended, answer))
+                    continue
                 self._over(ended, answer.known)
                 if answer.problem:
                     logger.error("Job %s: %s", ended.active.run.job, answer.problem)
-        if unstarted:
-            self._store.give_back([(e.active.definition, e.active.run.id) for e in unstarted])
-            for ended in unstarted:
-                self._over(ended, None)
+        if unanswered:
+            # A part of Redis may be away: what belongs to the others goes before these.
+            waiting = [ended for ended, _ in unanswered]
+            self._ended = [e for e in self._ended if e not in waiting] + waiting
+            raise unanswered[0][1]
 
     def _over(self, ended: _Ended, known: Known | None) -> None:
         self._ended.remove(ended)
@@ -332,6 +348,18 @@ class Executor:
         # Looked at here, in the hub, right before the throw: never into the recording of its end.
         if active.in_body and active.greenlet is not None and not active.greenlet.dead:
             active.greenlet.throw(reason)
+
+
+def _tried(
+    call: Callable[[list[Q]], list[A | StoreError]], questions: list[Q], whose: list[_Ended]
+) -> list[tuple[_Ended, A | StoreError]]:
+    """What the store answers for each; the error itself, where it answers nothing at all."""
+    answers: list[A | StoreError]
+    try:
+        answers = call(questions)
+    except StoreError as error:
+        answers = [error] * len(questions)
+    return list(zip(whose, answers, strict=True))
 
 
 def _ending(ended: _Ended) -> Ending:

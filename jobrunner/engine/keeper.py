@@ -118,15 +118,20 @@ class LeaseKeeper:
         try:
             answers = self._store.renew([(lease.definition, lease.run_id) for lease in batch])
         except StoreError as error:
-            self._report(self._on_failure, error.__cause__ or error)
+            self._report(self._on_failure, error)
             return False
+        unanswered: dict[int, StoreError] = {}
         for lease, renewed in zip(batch, answers, strict=True):
-            if renewed:
+            if isinstance(renewed, StoreError):
+                unanswered[id(renewed)] = renewed
+            elif renewed:
                 lease.trusted_until = self.trusted_until(sent_at)
             elif lease.run_id in self._leases:  # else it was released while the call was away
                 lease.gone = True
                 self._report(self._lost, lease, "another instance recorded it as abandoned")
-        return True
+        for problem in unanswered.values():
+            self._report(self._on_failure, problem)
+        return not unanswered
 
     def _lost(self, lease: Lease, why: str) -> None:
         if not lease.told and lease.run_id in self._leases:

@@ -21,7 +21,8 @@ from ..policies import quarantined_until_ms
 from ..registry import Registry
 from ..run import Run, new_id
 from ..signals import Notify, job_quarantined, send_nothing
-from ..store.redis import MAX_BATCH, Answer, Known, RedisStore, Status
+from ..store.answers import Answer, Known, Status
+from ..store.redis import MAX_BATCH, RedisStore
 from .agenda import Agenda, Entry
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
@@ -94,7 +95,8 @@ class Scheduler:
         """One check now; of every job with `everything`. Returns the runs that it started.
 
         `StoreError` when Redis is away; then nothing was started, and a claim whose answer was
-        lost is asked again with the same run id.
+        lost is asked again with the same run id. When a part of a Cluster is away, so are its
+        jobs, and the link says so.
         """
         with self._ticking:
             self._executor.flush()
@@ -103,12 +105,14 @@ class Scheduler:
             self._follow_registry()
             looks = self._looks(everything)
             started: list[ActiveRun] = []
+            unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
             for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
-                batch = self._batch(looks)
+                batch = self._batch(looks, unanswered)
                 if not batch and turn > 0:
                     break
-                started += self._ask(batch)
+                started += self._ask(batch, unanswered)
+            self._ask_again(unanswered)
             return started
 
     def stop_claiming(self) -> None:
@@ -118,7 +122,10 @@ class Scheduler:
         with self._ticking:
             unanswered = [entry for entry in self._agenda.everything() if entry.run_id]
             if unanswered:
-                self._store.give_back([(entry.definition, entry.run_id) for entry in unanswered])
+                claims = [(entry.definition, entry.run_id) for entry in unanswered]
+                for undone in self._store.give_back(claims):
+                    if isinstance(undone, StoreError):
+                        raise undone
 
     # -- one tick, from top to bottom --------------------------------------------------------
 
@@ -161,10 +168,12 @@ class Scheduler:
         self._looks_owed -= number
         return self._agenda.take_slice(number)
 
-    def _batch(self, looks: list[Entry]) -> list[Entry]:
+    def _batch(self, looks: list[Entry], unanswered: list[Entry]) -> list[Entry]:
         """What to ask in one call: claims with a run id, then looks; taken from `looks`."""
         now_ms = self._clock.now_ms() or 0
-        claims, batch = self._agenda.take_due(now_ms, self._executor.free_slots, MAX_BATCH)
+        # A claim without an answer may have been granted.
+        slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
+        claims, batch = self._agenda.take_due(now_ms, max(0, slots), MAX_BATCH)
         for entry in claims:
             entry.run_id = entry.run_id or new_id()
         batch = claims + batch
@@ -176,24 +185,32 @@ class Scheduler:
                 batch.append(entry)
         return batch
 
-    def _ask(self, batch: list[Entry]) -> list[ActiveRun]:
+    def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
+        """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
         sent_at = self._clock.trust()
         try:
             answers = self._store.claim([entry.ask() for entry in batch])
         except StoreError:
-            for entry in batch:
-                if entry.run_id:
-                    self._agenda.put_first(entry)
-                elif entry.at_ms is None:  # taken from the agenda, not merely looked at
-                    self._agenda.put(entry, 0)
+            self._ask_again([*unanswered, *batch])
             raise
         started = []
         for entry, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, StoreError):
+                unanswered.append(entry)
+                continue
             entry.run_id = ""  # whatever it says, this claim is answered
             active = self._take_in(entry, answer, sent_at)
             if active is not None:
                 started.append(active)
         return started
+
+    def _ask_again(self, unanswered: list[Entry]) -> None:
+        """In the next tick: not in this one, which would knock at a closed door over and over."""
+        for entry in unanswered:
+            if entry.run_id:
+                self._agenda.put_first(entry)
+            elif entry.at_ms is None:  # taken from the agenda, not merely looked at
+                self._agenda.put(entry, 0)
 
     def _take_in(self, entry: Entry, answer: Answer, sent_at: float) -> ActiveRun | None:
         """Draw the conclusions from one answer; the run, if it was claimed."""

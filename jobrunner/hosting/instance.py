@@ -25,8 +25,9 @@ from ..registry import Registry
 from ..run import new_id
 from ..settings import Settings
 from ..signals import Notify
-from ..store.connect import Connect, is_in_process
+from ..store.connect import Client, Connect, servers_of
 from ..store.redis import RedisStore
+from ..store.servers import Replicas
 from .drain import drain
 from .loops import GreenletHome, Home, ThreadHome, is_patched
 
@@ -63,7 +64,7 @@ class Instance:
         self.clock = RedisClock(injected_clock)
         self._trust = self.clock.trust
         client = connect(settings.call_timeout)
-        self._in_process = is_in_process(client)
+        self._in_process = servers_of(client).in_process
         self.store = self._store_over(client)
         self._keeper_store = self._store_over(connect(settings.call_timeout))
         self.keeper = LeaseKeeper(
@@ -163,16 +164,19 @@ class Instance:
         self._closed = True
         return by_themselves
 
-    def _store_over(self, client: object) -> RedisStore:
+    def _store_over(self, client: Client) -> RedisStore:
         settings = self._settings
         return RedisStore(
-            client,  # type: ignore[arg-type]
+            client,
             namespace=settings.namespace,
             instance=self.id,
             lease_ms=int(settings.lease * 1000),
             history=settings.history,
             forget_after_ms=int(max(60.0, 10 * settings.check_interval) * 1000),
             clock=self.clock,
+            replicas=Replicas(settings.min_replicas, int(settings.call_timeout * 500))
+            if settings.min_replicas
+            else None,
         )
 
     def _announce(self) -> None:

@@ -3,123 +3,55 @@
 The scripts decide, each in one atomic step and one round trip; `lua/` holds one file a script,
 whose head states keys, arguments and answer. A call is sent once, and has a time limit. What
 goes wrong in Redis, or on the way, is a `StoreError`, and the link is told.
+
+On a Cluster a call goes to each slot that it concerns. What one slot does not answer costs the
+others nothing: its items get a `StoreError` in place of an answer. One is raised when there is
+no answer at all, so always on a single server.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-import redis
 from redis.exceptions import RedisError, ResponseError
 
 from ..clock import RedisClock
 from ..errors import StoreError
 from ..job import JobDefinition
 from ..keys import FleetKeys, JobKeys
-from ..run import HistoryEntry, Outcome
+from ..run import HistoryEntry
 from . import scripts
-from .connect import describe
-from .link import Link
+from .answers import (
+    Answer,
+    Ask,
+    Ending,
+    Finish,
+    Peek,
+    Status,
+    answer_of,
+    described,
+    entry_of,
+    finish_of,
+    origin_of,
+    peek_of,
+)
+from .connect import Client, servers_of
+from .link import Link, TooFewReplicasError
+from .scripts import Batch
+from .servers import Replicas, Reply, Words
+from .trouble import eviction_problem, explained
 
 T = TypeVar("T")
+
+logger = logging.getLogger("jobrunner")
 
 #: Jobs in one script at most: 10,000 block Redis for 140 to 190 ms, and Lua's unpack fails.
 MAX_BATCH = 500
 
-#: `Ask.computed_from` before Redis was asked, and the version of a job that never ran.
-UNKNOWN, NEVER = "?", "-"
-
-
-class Status(StrEnum):
-    """What Redis says to one ask."""
-
-    CLAIMED = "claimed"
-    #: The same run id had been claimed already: the answer to it was lost.
-    AGAIN = "again"
-    HELD = "held"
-    EARLY = "early"
-    DUE = "due"
-    CHANGED = "changed"
-    CORRUPT = "corrupt"
-
-
-class Ask(NamedTuple):
-    """One job in a claim. Without a run id it is a look."""
-
-    definition: JobDefinition
-    run_id: str
-    #: The version of what the due time was computed from (`Known.version`), or UNKNOWN.
-    computed_from: str
-    early_until_ms: int
-    #: 0: whatever the time of the claim is.
-    due_ms: int
-
-
-class Known(NamedTuple):
-    """What every answer tells of a job, in Redis's milliseconds."""
-
-    last_ms: int | None
-    first_seen_ms: int | None
-    running: str | None
-    lease_left_ms: int
-    #: The due time of the last run, when that was abandoned and no run has been claimed since.
-    abandoned_due_ms: int | None = None
-    #: How many runs were abandoned one after the other, and when the last of them was recorded.
-    abandoned_in_row: int = 0
-    abandoned_ms: int | None = None
-
-    @property
-    def version(self) -> str:
-        """What a claim names to say which state of affairs its due time was computed from."""
-        last = NEVER if self.last_ms is None else str(self.last_ms)
-        return f"{last}/{self.abandoned_in_row}" if self.abandoned_in_row > 0 else last
-
-
-class Answer(NamedTuple):
-    """The answer to one ask."""
-
-    status: Status
-    known: Known
-    #: The run that this call recorded as abandoned.
-    abandoned: str | None
-    token: int
-    due_ms: int
-    #: What cannot be read, quoted.
-    problem: str
-
-
-class Ending(NamedTuple):
-    """How one run ended, on its way to Redis."""
-
-    definition: JobDefinition
-    run_id: str
-    outcome: Outcome
-    error: str
-    #: Trust seconds at which it ended.
-    ended_at: float
-
-
-class Finish(NamedTuple):
-    """The answer to one ending."""
-
-    #: finished; amended: it had been recorded as abandoned; gone: nothing was done.
-    status: str
-    known: Known
-    problem: str
-
-
-class Peek(NamedTuple):
-    """What Redis holds of one job, read without touching it."""
-
-    last_start: str | None
-    state: Mapping[str, str]
-    lease_left_ms: int
-    problem: str | None
+_CLAIMED = (Status.CLAIMED, Status.AGAIN)
 
 
 class RedisStore:
@@ -127,7 +59,7 @@ class RedisStore:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: Client,
         *,
         namespace: str,
         instance: str,
@@ -135,74 +67,87 @@ class RedisStore:
         history: int,
         forget_after_ms: int,
         clock: RedisClock,
+        replicas: Replicas | None = None,
     ) -> None:
-        self.link = Link(describe(client), clock.trust)
-        self._client: Any = client  # redis-py's types differ from version to version
+        self._servers = servers_of(client)
+        self.link = Link(self._servers.where, clock.trust)
         self._fleet = FleetKeys.of(namespace)
+        self._home = self._servers.slot(self._fleet.instances.encode())
         self._instance = instance
         self._lease_ms = lease_ms
         self._history = history
         self._forget_after_ms = forget_after_ms
         self._clock = clock
+        self._replicas = replicas
         self._pid = os.getpid()
+        self._eviction_looked_at = False
 
-    def claim(self, asks: Sequence[Ask]) -> list[Answer]:
+    def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
         """Claim each job for its run id, or look at it; at most `MAX_BATCH`, in one round trip.
 
         Also tells the fleet that this instance lives, and the clock what time it is.
         """
-        keys: list[Any] = [self._fleet.instances]
-        arguments: list[Any] = [
-            self._injected_ms(),
-            self._lease_ms,
-            self._instance,
-            self._history,
-            self._forget_after_ms,
-        ]
-        for ask in asks:
-            keys.extend(ask.definition.encoded_keys)
-            arguments.extend((ask.run_id, ask.computed_from, ask.early_until_ms, ask.due_ms))
+        batches: dict[int, Batch] = {self._home: self._claim_batch([self._fleet.instances])}
+        groups: dict[int, list[int]] = {self._home: []}
+        for index, ask in enumerate(asks):
+            slot = self._slot_of(ask.definition)
+            if slot not in batches:
+                batches[slot], groups[slot] = self._claim_batch([]), []
+            groups[slot].append(index)
+            batches[slot].keys.extend(ask.definition.encoded_keys)
+            batches[slot].arguments.extend(
+                (ask.run_id, ask.computed_from, ask.early_until_ms, ask.due_ms)
+            )
         sent_at = self._clock.trust()
-        micros, _, *answers = self._call(lambda: scripts.claim(self._client, keys, arguments))
-        self._clock.heard(micros / 1000, sent_at)
-        return [_answer(raw) for raw in answers]
+        replies = self._sent(scripts.claim, batches, self._replicas)
+        if self._replicas is not None:
+            self._take_back_unreplicated(asks, groups, replies, self._replicas.number)
+        values = self._told(replies, replicated=self._replicas is not None)
+        self._hear(values, sent_at)
+        return _in_order(groups, values, answer_of, len(asks))
 
-    def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool]:
+    def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
-        keys = [key for definition, _ in claims for key in definition.encoded_keys]
-        run_ids = [run_id for _, run_id in claims]
-        answers = self._call(lambda: scripts.give_back(self._client, keys, run_ids))
-        return [bool(answer) for answer in answers]
+        groups = self._grouped(definition for definition, _ in claims)
+        values = self._told(self._sent(scripts.give_back, _of_claims(claims, groups)))
+        return _in_order(groups, values, bool, len(claims), skip=0)
 
-    def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool]:
+    def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Renew the leases of runs; False: the run owns its job no more.
 
         For the keeper's thread: raises `StoreError` without telling the link, and logs nothing.
         """
-        keys = [key for definition, _ in runs for key in definition.encoded_keys[1:3]]
-        arguments = [self._lease_ms, *(run_id for _, run_id in runs)]
-        try:
-            return [bool(answer) for answer in scripts.renew(self._client, keys, arguments)]
-        except (RedisError, OSError) as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from error
+        groups = self._grouped(definition for definition, _ in runs)
+        batches = {
+            slot: Batch(
+                [key for i in indexes for key in runs[i][0].encoded_keys[1:3]],
+                [self._lease_ms, *(runs[i][1] for i in indexes)],
+            )
+            for slot, indexes in groups.items()
+        }
+        values = _values(self._sent(scripts.renew, batches))
+        return _in_order(groups, values, bool, len(runs), skip=0)
 
-    def finish(self, endings: Sequence[Ending]) -> list[Finish]:
+    def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         """Record how runs ended, and release what is still theirs; at most `MAX_BATCH`."""
         now = self._clock.trust()
-        keys: list[Any] = []
-        arguments: list[Any] = [self._injected_ms(), self._history]
-        for ending in endings:
-            keys.extend(ending.definition.encoded_keys)
-            ago_ms = max(0, int((now - ending.ended_at) * 1000))
-            arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
-        micros, _, *answers = self._call(lambda: scripts.finish(self._client, keys, arguments))
-        self._clock.heard(micros / 1000, now)
-        return [Finish(_text(raw[0]), _known(raw[1]), _text(raw[2])) for raw in answers]
+        groups = self._grouped(ending.definition for ending in endings)
+        batches = {}
+        for slot, indexes in groups.items():
+            batch = batches[slot] = Batch([], [self._injected_ms(), self._history])
+            for ending in (endings[i] for i in indexes):
+                batch.keys.extend(ending.definition.encoded_keys)
+                ago_ms = max(0, int((now - ending.ended_at) * 1000))
+                batch.arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
+        values = self._told(self._sent(scripts.finish, batches))
+        self._hear(values, now)
+        return _in_order(groups, values, finish_of, len(endings))
 
     def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
         """A token above `above` for the running run; None: it is not the running run any more."""
-        state_key = definition.encoded_keys[1]
-        token = self._call(lambda: scripts.token(self._client, [state_key], [run_id, above]))
+        slot = self._slot_of(definition)
+        batch = Batch([definition.encoded_keys[1]], [run_id, above])
+        token: int = self._told(self._sent(scripts.token, {slot: batch}))[slot]
         return token or None
 
     def announce(self, definitions: Sequence[JobDefinition]) -> dict[str, str]:
@@ -213,26 +158,26 @@ class RedisStore:
         moved: dict[str, str] = {}
         for start in range(0, len(definitions), MAX_BATCH):
             chunk = definitions[start : start + MAX_BATCH]
-            names = [definition.name for definition in chunk]
-            described = {definition.name: _described(definition) for definition in chunk}
-            before = self._call(partial(self._client.hmget, self._fleet.jobs, names))
-            self._call(partial(self._client.hset, self._fleet.jobs, mapping=described))
+            written = [part for d in chunk for part in (d.name, described(d))]
+            before = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
+            self._command("HSET", self._fleet.jobs, *written)
             for definition, raw in zip(chunk, before, strict=True):
-                origin = _origin(raw)
+                origin = origin_of(raw)
                 if origin is not None and origin != definition.origin:
                     moved[definition.name] = origin
+        self._look_at_eviction()
         return moved
 
     def forget_instance(self) -> None:
         """Take this instance off the list of those that live."""
-        self._call(lambda: self._client.zrem(self._fleet.instances, self._instance))
+        self._command("ZREM", self._fleet.instances, self._instance)
 
     def now_ms(self) -> int:
         """The time that decides what is due, in milliseconds; asked for when not known yet."""
         now_ms = self._clock.now_ms()
         if now_ms is None:
             sent_at = self._clock.trust()
-            seconds, micros = self._call(self._client.time)
+            seconds, micros = self._command("TIME")
             self._clock.heard(seconds * 1000 + micros / 1000, sent_at)
             now_ms = int(seconds * 1000 + micros / 1000)
         return now_ms
@@ -241,127 +186,223 @@ class RedisStore:
         """Read what Redis holds of jobs, as it is, in batches."""
         peeks: list[Peek] = []
         for start in range(0, len(keys), MAX_BATCH):
-            chunk = keys[start : start + MAX_BATCH]
-            pipeline = self._client.pipeline(transaction=False)
-            for key in chunk:
-                pipeline.get(key.sync_key).hgetall(key.state).pttl(key.lease).get(key.lease)
-            raw = self._call(partial(pipeline.execute, raise_on_error=False))
-            peeks.extend(_peek(*raw[4 * i : 4 * i + 4]) for i in range(len(chunk)))
+            requests: list[tuple[int, Words]] = []
+            for key in keys[start : start + MAX_BATCH]:
+                slot = self._servers.slot(key.sync_key.encode())
+                requests.append((slot, ("GET", key.sync_key)))
+                requests.append((slot, ("HGETALL", key.state)))
+                requests.append((slot, ("PTTL", key.lease)))
+                requests.append((slot, ("GET", key.lease)))
+            raw = self._ask(requests)
+            peeks.extend(peek_of(*raw[i : i + 4]) for i in range(0, len(raw), 4))
         return peeks
 
     def history(self, definition: JobDefinition, limit: int) -> list[HistoryEntry]:
         """The newest `limit` entries, the newest first."""
-        key = definition.keys.history
-        entries = self._call(lambda: self._client.xrevrange(key, count=limit))
-        found = [_entry(definition.name, fields) for _, fields in entries]
+        key, slot = definition.keys.history, self._slot_of(definition)
+        entries = self._command("XREVRANGE", key, "+", "-", "COUNT", limit, slot=slot)
+        found = [entry_of(definition.name, fields) for _, fields in entries]
         return [entry for entry in found if entry is not None]
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.connection_pool.disconnect()
+        self._servers.close()
+
+    # -- slots -------------------------------------------------------------------------------
+
+    def _slot_of(self, definition: JobDefinition) -> int:
+        return self._servers.slot(definition.encoded_keys[0])
+
+    def _grouped(self, definitions: Iterable[JobDefinition]) -> dict[int, list[int]]:
+        """The places of the definitions, by slot."""
+        groups: dict[int, list[int]] = {}
+        for index, definition in enumerate(definitions):
+            groups.setdefault(self._slot_of(definition), []).append(index)
+        return groups
+
+    # -- claims ------------------------------------------------------------------------------
+
+    def _claim_batch(self, keys: list[Any]) -> Batch:
+        return Batch(
+            keys,
+            [
+                self._injected_ms(),
+                self._lease_ms,
+                self._instance,
+                self._history,
+                self._forget_after_ms,
+            ],
+        )
 
     def _injected_ms(self) -> int | str:
         injected = self._clock.injected_ms()
         return "" if injected is None else injected
 
-    def _call(self, command: Callable[[], T]) -> T:
+    def _hear(self, replies: Mapping[int, Any], sent_at: float) -> None:
+        """Learn the time: from where the namespace is, if it answered."""
+        told = [replies.get(self._home), *replies.values()]
+        micros = next((raw[0] for raw in told if isinstance(raw, list)), None)
+        if micros is not None:
+            self._clock.heard(micros / 1000, sent_at)
+
+    def _take_back_unreplicated(
+        self,
+        asks: Sequence[Ask],
+        groups: Mapping[int, list[int]],
+        replies: dict[int, Reply],
+        wanted: int,
+    ) -> None:
+        """Give back what was granted where too few replicas have it, and answer so instead."""
+        granted: dict[int, list[int]] = {}
+        for slot, reply in replies.items():
+            if isinstance(reply.value, StoreError) or (reply.acknowledged or 0) >= wanted:
+                continue
+            error = TooFewReplicasError(
+                f"{reply.acknowledged} of at least {wanted} replicas (JOBRUNNER_MIN_REPLICAS) "
+                f"acknowledged a claim in time, so it is given back"
+            )
+            error.slots = (slot,)
+            answers = reply.value[2:]
+            for place, (index, raw) in enumerate(zip(groups[slot], answers, strict=True)):
+                if answer_of(raw).status in _CLAIMED:
+                    granted.setdefault(slot, []).append(index)
+                    answers[place] = error
+            kept = any(answer is not error for answer in answers)
+            replies[slot] = Reply([*reply.value[:2], *answers] if kept else error)
+            self.link.failed(error, error.slots)
+        if granted:
+            # One that cannot be given back now is claimed again, with the same run id.
+            claims = [(ask.definition, ask.run_id) for ask in asks]
+            self._sent(scripts.give_back, _of_claims(claims, granted))
+            self._servers.doubt(granted)
+
+    # -- calls -------------------------------------------------------------------------------
+
+    def _command(self, *words: Any, slot: int | None = None) -> Any:
+        (answer,) = self._ask([(self._home if slot is None else slot, words)])
+        return answer
+
+    def _look_at_eviction(self) -> None:
+        """Warn once when the server may drop our keys; it may refuse to say."""
+        if self._eviction_looked_at:
+            return
+        self._eviction_looked_at = True
+        try:
+            (info,) = self._servers.ask([(self._home, ("INFO", "memory"))])
+        except (RedisError, OSError):
+            return
+        problem = eviction_problem(info) if isinstance(info, dict) else None
+        if problem is not None:
+            logger.warning("%s: %s", self._servers.where, problem)
+
+    def _ask(self, requests: Sequence[tuple[int, Words]]) -> list[Any]:
+        """The answer to each command; what one cannot be told is its exception, where there are
+        several. The link is told.
+        """
+        self._refuse_if_forked()
+        slots = {slot for slot, _ in requests}
+        try:
+            answers = self._servers.ask(requests)
+            if len(slots) == 1 and len(answers) == 1 and isinstance(answers[0], Exception):
+                raise answers[0]
+        except (RedisError, OSError) as error:
+            problem = _store_error(error, slots)
+            self._tell_of(problem)
+            raise problem from error
+        silent = set()
+        for (slot, _), answer in zip(requests, answers, strict=True):
+            if isinstance(answer, Exception) and not _is_wrong_type(answer):
+                silent.add(slot)
+                self.link.failed(answer, (slot,))
+        self.link.answered(slots - silent)
+        return answers
+
+    def _sent(
+        self, script: scripts.Script, batches: Mapping[int, Batch], replicas: Replicas | None = None
+    ) -> dict[int, Reply]:
+        """The reply of each slot; where there is none, a `StoreError` as its value."""
+        self._refuse_if_forked()
+        try:
+            replies = self._servers.run(script, batches, replicas) if batches else {}
+        except (RedisError, OSError) as error:
+            replies = {slot: Reply(error) for slot in batches}
+        for slot, (value, acknowledged) in replies.items():
+            if isinstance(value, Exception):
+                replies[slot] = Reply(_store_error(value, (slot,)), acknowledged)
+        return replies
+
+    def _told(self, replies: Mapping[int, Reply], *, replicated: bool = False) -> dict[int, Any]:
+        """The values of the replies, of which the link is told."""
+        answered = []
+        for slot, (value, _) in replies.items():
+            if isinstance(value, StoreError):
+                self._tell_of(value)
+            else:
+                answered.append(slot)
+        if answered:
+            self.link.answered(answered, replicated=replicated)
+        return _values(replies)
+
+    def _tell_of(self, error: StoreError) -> None:
+        if error.__cause__ is None or not _is_wrong_type(error.__cause__):
+            self.link.failed(error, error.slots)
+
+    def _refuse_if_forked(self) -> None:
         if os.getpid() != self._pid:
             # Greenlets live on in a forked child: the copy of a run must not end the run.
             raise StoreError("this process was forked from the one that speaks for this instance")
-        try:
-            answer = command()
-        except (RedisError, OSError) as error:
-            if not _is_wrong_type(error):
-                self.link.failed(error)
-            raise StoreError(f"{type(error).__name__}: {error}") from error
-        self.link.answered()
-        return answer
 
 
-def _is_wrong_type(error: Exception) -> bool:
+def _of_claims(
+    claims: Sequence[tuple[JobDefinition, str]], groups: Mapping[int, list[int]]
+) -> dict[int, Batch]:
+    """What the script that gives back takes, by slot."""
+    return {
+        slot: Batch(
+            [key for i in indexes for key in claims[i][0].encoded_keys],
+            [claims[i][1] for i in indexes],
+        )
+        for slot, indexes in groups.items()
+    }
+
+
+def _values(replies: Mapping[int, Reply]) -> dict[int, Any]:
+    """The values of the replies; raises when all of them are errors."""
+    values = {slot: reply.value for slot, reply in replies.items()}
+    errors = [value for value in values.values() if isinstance(value, StoreError)]
+    if errors and len(errors) == len(values):
+        raise errors[0]
+    return values
+
+
+def _in_order(
+    groups: Mapping[int, list[int]],
+    values: Mapping[int, Any],
+    read: Callable[[Any], T],
+    number: int,
+    *,
+    skip: int = 2,
+) -> list[T | StoreError]:
+    """The answers of all slots in the order of the questions; `skip`: the clocks before them."""
+    answers: list[Any] = [None] * number
+    for slot, indexes in groups.items():
+        value = values.get(slot)
+        if isinstance(value, StoreError):
+            for index in indexes:
+                answers[index] = value
+        elif indexes:
+            for index, raw in zip(indexes, value[skip:], strict=True):  # type: ignore[index]
+                answers[index] = raw if isinstance(raw, StoreError) else read(raw)
+    return answers
+
+
+def _store_error(error: Exception, slots: Iterable[int]) -> StoreError:
+    problem = StoreError(explained(error))
+    problem.slots = tuple(slots)
+    problem.__cause__ = error
+    return problem
+
+
+def _is_wrong_type(error: BaseException) -> bool:
     """Whether Redis answered, and one key holds something else than we put there."""
     return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")
-
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-
-
-def _known(raw: Sequence[Any]) -> Known:
-    last, first_seen, running, left, abandoned_due, abandoned_in_row, abandoned = raw
-    return Known(
-        _number(last),
-        _number(first_seen),
-        _text(running) or None,
-        left,
-        _number(abandoned_due),
-        abandoned_in_row,
-        _number(abandoned),
-    )
-
-
-def _number(raw: Any) -> int | None:
-    return raw if isinstance(raw, int) else None
-
-
-def _answer(raw: Sequence[Any]) -> Answer:
-    status, known, abandoned, detail, due_ms = raw
-    return Answer(
-        Status(_text(status)),
-        _known(known),
-        _text(abandoned) or None,
-        detail if isinstance(detail, int) else 0,
-        due_ms,
-        "" if isinstance(detail, int) else _text(detail),
-    )
-
-
-def _described(definition: JobDefinition) -> str:
-    return json.dumps(
-        {
-            "schedule": str(definition.schedule),
-            "sync_key": definition.keys.sync_key,
-            "origin": definition.origin,
-        }
-    )
-
-
-def _origin(raw: Any) -> str | None:
-    try:
-        return str(json.loads(raw)["origin"])
-    except (TypeError, ValueError, KeyError, RecursionError):
-        return None  # nothing there, or not ours: written anew
-
-
-def _peek(last_start: Any, state: Any, lease_left: Any, holder: Any) -> Peek:
-    parts = [last_start, state, lease_left]
-    if isinstance(state, dict) and (state.get(b"run") or state.get("run")):
-        parts.append(holder)  # else a claim replaces it, whatever it is
-    problems = [str(part) for part in parts if isinstance(part, Exception)]
-    if problems:
-        return Peek(None, {}, 0, problems[0])
-    fields = {_text(field): _text(value) for field, value in state.items()}
-    return Peek(None if last_start is None else _text(last_start), fields, max(0, lease_left), None)
-
-
-def _entry(job: str, raw: Mapping[Any, Any]) -> HistoryEntry | None:
-    """One past run; None for an entry that the scripts have not written."""
-    fields = {_text(field): _text(value) for field, value in raw.items()}
-    try:
-        return HistoryEntry(
-            run_id=fields["run"],
-            job=job,
-            token=int(fields["token"]),
-            instance=fields["instance"],
-            due_at=_seconds(fields["due_ms"]),
-            started_at=_seconds(fields["started_ms"]),
-            finished_at=_seconds(fields["finished_ms"]),
-            outcome=Outcome(fields["outcome"]),
-            error=fields["error"] or None,
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def _seconds(milliseconds: str) -> float:
-    return float(milliseconds or 0) / 1000

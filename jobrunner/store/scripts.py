@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.exceptions import NoScriptError
+
+
+class Batch(NamedTuple):
+    """What one execution of a script takes: keys of one slot, and its arguments."""
+
+    keys: list[Any]
+    arguments: list[Any]
 
 
 class Script:
@@ -26,6 +33,11 @@ class Script:
         except NoScriptError:
             # Nothing was executed. EVAL runs the script and leaves it known.
             return client.eval(self.source, len(keys), *keys, *arguments)
+
+    def words(self, batch: Batch, *, known: bool = True) -> tuple[Any, ...]:
+        """The command that runs it, for a pipeline; the long one where it is not known."""
+        command = ("EVALSHA", self._digest) if known else ("EVAL", self.source)
+        return (*command, len(batch.keys), *batch.keys, *batch.arguments)
 
 
 claim = Script("claim")

@@ -11,16 +11,9 @@ from jobrunner import Schedule, every
 from jobrunner.clock import Clock, RedisClock
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.run import Outcome
+from jobrunner.store.answers import Answer, Ask, Ending, Finish, Known, Status
 from jobrunner.store.connect import own_client
-from jobrunner.store.redis import (
-    Answer,
-    Ask,
-    Ending,
-    Finish,
-    Known,
-    RedisStore,
-    Status,
-)
+from jobrunner.store.redis import RedisStore
 
 NAMESPACE = "shop"
 

@@ -6,7 +6,7 @@ import pytest
 
 from jobrunner import Outcome
 from jobrunner.job import JobDefinition
-from jobrunner.store.redis import Status
+from jobrunner.store.answers import Status
 from tests.contract.fleet import MINUTE, NOON, Fleet
 
 

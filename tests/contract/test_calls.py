@@ -15,7 +15,8 @@ from jobrunner.errors import StoreError
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
 from jobrunner.store import connect
-from jobrunner.store.redis import Ending, RedisStore, Status
+from jobrunner.store.answers import Ending, Status
+from jobrunner.store.redis import RedisStore
 from tests.support.ports import free_port
 from tests.support.servers import RedisServer
 from tests.support.wait import wait_for

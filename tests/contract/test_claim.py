@@ -6,7 +6,8 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.redis import MAX_BATCH, UNKNOWN, Ask, Known, Status
+from jobrunner.store.answers import UNKNOWN, Ask, Known, Status
+from jobrunner.store.redis import MAX_BATCH
 
 from .fleet import MINUTE, NOON, Fleet, ask, job
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import HistoryEntry, Outcome
-from jobrunner.store.redis import Known, Status
+from jobrunner.store.answers import Known, Status
 
 from .fleet import MINUTE, NOON, Fleet, MakeClient
 

@@ -8,7 +8,7 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.redis import Status
+from jobrunner.store.answers import Status
 
 from .fleet import NOON, Fleet, ask, job
 

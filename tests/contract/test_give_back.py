@@ -6,7 +6,7 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.redis import Known, Status
+from jobrunner.store.answers import Known, Status
 
 from .fleet import MINUTE, NOON, Fleet, job
 

@@ -6,7 +6,7 @@ import pytest
 
 from jobrunner import every
 from jobrunner.job import JobDefinition
-from jobrunner.store.redis import Status
+from jobrunner.store.answers import Status
 
 from .fleet import MINUTE, NOON, Fleet, job
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.redis import MAX_BATCH, Status
+from jobrunner.store.answers import Status
+from jobrunner.store.redis import MAX_BATCH
 from tests.support.wait import wait_for
 
 from .fleet import MINUTE, NOON, Fleet, ask, job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobrunner.job import JobDefinition
-from jobrunner.store.redis import Status
+from jobrunner.store.answers import Status
 
 from .fleet import MINUTE, Fleet
 

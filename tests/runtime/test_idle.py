@@ -35,7 +35,7 @@ def idles(
     )
     runner.start()
     instance = instance_of(runner)
-    tick, client = instance.scheduler.tick, instance.store._client
+    tick, client = instance.scheduler.tick, instance.store._servers._source.client()
 
     def marked(**arguments: Any) -> Any:
         client.echo("tick")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobrunner import Schedule, every
 from jobrunner.engine.agenda import Agenda, Entry
 from jobrunner.job import FunctionJob, JobDefinition
-from jobrunner.store.redis import Known
+from jobrunner.store.answers import Known
 
 NOON = 1_700_000_000_000
 MINUTE = 60_000

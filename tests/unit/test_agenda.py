@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobrunner import cron, every
 from jobrunner.engine.agenda import Agenda, Entry
-from jobrunner.store.redis import NEVER, UNKNOWN
+from jobrunner.store.answers import NEVER, UNKNOWN
 
 from .agendas import MINUTE, NOON, agenda_of, job, known, learnt, names, take
 

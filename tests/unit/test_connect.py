@@ -14,10 +14,10 @@ from jobrunner import ConfigurationError
 from jobrunner.store.connect import (
     client_from_url,
     connector,
-    describe,
-    is_in_process,
     own_client,
 )
+from jobrunner.store.servers import describe, is_in_process
+from jobrunner.store.urls import read
 
 
 def settings(client: redis.Redis) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class TestFromAUrl:
         assert 0 == retries(client)
 
     @pytest.mark.parametrize(
-        "url", ["http://cache/0", "cache:6379", "", "redis", "redis+cluster://cache", "REDIS//x"]
+        "url", ["http://cache/0", "cache:6379", "", "redis", "redis+other://cache", "REDIS//x"]
     )
     def test_another_scheme_is_quoted_with_those_that_are_allowed(self, url: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
@@ -120,6 +120,69 @@ class TestFromAUrl:
         while error is not None:
             assert "geheim" not in str(error)
             error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+class TestSentinelAndCluster:
+    def test_sentinels_are_asked_for_the_master(self) -> None:
+        target = read(
+            "redis+sentinel://user:pa%40ss@one:1,two,[::1]:3/mymaster/5"
+            "?client_name=web&sentinel_password=other"
+        )
+
+        assert ("sentinel", "mymaster") == (target.form, target.service)
+        assert [("one", 1), ("two", 26379), ("::1", 3)] == target.addresses
+        assert "redis://user:pa%40ss@one:1/5?client_name=web" == target.url
+        assert "redis://:other@one:1?client_name=web" == target.sentinel_url
+        servers = client_from_url("redis+sentinel://one,two:2/mymaster", 1.5)
+        assert "'mymaster', of the Sentinels at one:26379, two:2" in servers.where
+
+    def test_the_nodes_of_a_cluster(self) -> None:
+        target = read("redis+cluster://user:secret@one:1,two?client_name=web")
+
+        assert "cluster" == target.form
+        assert [("one", 1), ("two", 6379)] == target.addresses
+        assert "redis://user:secret@one:1?client_name=web" == target.url
+        assert "the Redis Cluster at one:6379" == client_from_url("redis+cluster://one", 1).where
+
+    @pytest.mark.parametrize("form", ["sentinel", "cluster"])
+    def test_tls_with_everybody(self, form: str) -> None:
+        target = read(
+            f"rediss+{form}://one,two/{'s' if form == 'sentinel' else ''}?ssl_ca_certs=/ca"
+        )
+
+        for url in filter(None, (target.url, target.sentinel_url)):
+            pool = redis.ConnectionPool.from_url(url)
+            assert redis.SSLConnection is pool.connection_class
+            assert "/ca" == pool.connection_kwargs["ssl_ca_certs"]
+
+    @pytest.mark.parametrize(
+        ("url", "reason"),
+        [
+            ("redis+sentinel://cache", "the service is missing"),
+            ("redis+sentinel://cache/", "the service is missing"),
+            ("redis+sentinel://:geheim@cache/mymaster/x", "the number of a database only"),
+            ("redis+sentinel:///mymaster", "a host is missing"),
+            ("redis+sentinel://one,/mymaster", "a host is missing"),
+            ("redis+sentinel://cache/mymaster?colour=red", "colour"),
+            ("redis+sentinel://:geheim@cache:port/mymaster", "it cannot be read"),
+            ("redis+cluster://:geheim@cache/3", "a Cluster has no database but 0"),
+            ("redis+cluster://cache?db=3", "a Cluster has no database but 0"),
+            ("redis+cluster://cache?sentinel_password=geheim", "belong to redis+sentinel"),
+        ],
+    )
+    def test_what_cannot_be_read_is_quoted(self, url: str, reason: str) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            client_from_url(url, 1.0)
+
+        assert reason in str(caught.value)
+        assert "JOBRUNNER_REDIS_URL = " in str(caught.value)
+        assert "geheim" not in str(caught.value)
+
+    def test_a_lookup_takes_no_longer_than_a_call(self) -> None:
+        sentinels = client_from_url("redis+sentinel://one,two,three/mymaster", 1.5)._source
+
+        limits = [settings(member.client)["socket_timeout"] for member in sentinels._sentinels]
+        assert [0.5] * 3 == limits
 
 
 class TestLikeOneThatWasHandedIn:

@@ -28,6 +28,8 @@ class Shop:
         self.hangs = False
         self.error: Exception | None = None
         self._hanging: list[gevent.Greenlet] = []
+        #: The runner does not keep them alive.
+        self._apps: list[Flask] = []
 
     def instance(self) -> JobRunner:
         runner = JobRunner(redis=self.redis, clock=lambda: self.now)
@@ -41,7 +43,8 @@ class Shop:
             if self.error is not None:
                 raise self.error
 
-        runner.init_app(Flask("shop"))
+        self._apps.append(Flask("shop"))
+        runner.init_app(self._apps[-1])
         return runner
 
     def dies_in_a_run(self) -> None:

@@ -44,6 +44,7 @@ class TestWhereTheyComeFrom:
             "mode": "auto",
             "fenced": False,
             "quarantine_after": 3,
+            "min_replicas": 0,
         } == {name: getattr(settings, name) for name in NAMES}
         assert 2.0 == settings.call_timeout
 
@@ -154,6 +155,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("mode", ["auto"], "one of 'auto', 'greenlet', 'thread'"),
     ("fenced", "perhaps", "true or false"),
     ("quarantine_after", 0, "a whole number from 1 to 1000"),
+    ("min_replicas", -1, "a whole number from 0 to 100"),
+    ("min_replicas", True, "a whole number from 0 to 100"),
 ]
 
 

@@ -61,15 +61,27 @@ local function last_start(k, refined)
   return second * 1000 + 999
 end
 
+-- Whether a reply says that a key holds something else than we put there. Any other error, such
+-- as a right that is missing, is no matter of one job: the same call again ends the script with it.
+local function is_wrong_type(reply, ...)
+  if type(reply) ~= 'table' or not reply.err then
+    return false
+  end
+  if not string.find(tostring(reply.err), 'WRONGTYPE') then
+    redis.call(...)
+  end
+  return true
+end
+
 -- Reads one job. A key of a wrong type makes this job corrupt, and stops no other.
 local function read(keys)
   local k, wrong_k = redis.pcall('GET', keys.k), nil
-  if type(k) == 'table' then
+  if is_wrong_type(k, 'GET', keys.k) then
     k, wrong_k = false, problem_of(keys.k, k)
   end
   local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
     'instance', 'due_ms', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms')
-  if fields.err then
+  if is_wrong_type(fields, 'HMGET', keys.state, 'run') then
     return { corrupt = problem_of(keys.state, fields) }
   end
   local job = { k = k, run = fields[3] ~= '' and fields[3], token = whole(fields[4]) or 0,

@@ -1,6 +1,7 @@
 -- Claim: one run of each of many jobs, or a look at them.
 --
--- KEYS  1 the instances (zset); then for each job: k, its state, its lease, its history
+-- KEYS  the instances (zset), only where they are in the same slot of a Cluster (so one key more
+--       than a multiple of four); then for each job: k, its state, its lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
 --       5 ms after which an unseen instance is forgotten; then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
@@ -13,18 +14,27 @@
 -- Status  claimed, again (our own run, claimed before): detail is the token
 --         held, early, due (a look), changed (the version differs)
 --         corrupt: detail quotes it
--- Touches  the instances; each job's state (first seen; all of a claim), k and lease (a claim);
---         its history (an abandoned run); a lease that has lost its end gets one
+-- Touches  the instances, where given; each job's state (first seen; all of a claim), k and lease
+--         (a claim); its history (an abandoned run); a lease that has lost its end gets one
 
 local now_ms, micros = clocks(ARGV[1])
 local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
 
 -- A write in every claim, a mere look too: a Redis that takes no writes must not seem well.
-local seen = redis.pcall('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
+local first = #KEYS % 4
+local seen
+if first == 1 then
+  seen = redis.pcall('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
+else
+  seen = redis.pcall('HDEL', KEYS[2], '')  -- a field that is never there
+end
 if type(seen) == 'table' and seen.err and not string.find(problem_of('', seen), 'WRONGTYPE') then
   return seen
 end
-redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(math.floor(micros / 1000) - tonumber(ARGV[5])))
+if first == 1 then
+  redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf',
+    text(math.floor(micros / 1000) - tonumber(ARGV[5])))
+end
 
 local function claim(keys, job, run, due_ms)
   if due_ms == 0 then
@@ -93,9 +103,10 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
 end
 
 local answers = { micros, now_ms }
-for i = 0, (#KEYS - 1) / 4 - 1 do
-  local keys = { k = KEYS[4 * i + 2], state = KEYS[4 * i + 3], lease = KEYS[4 * i + 4],
-    history = KEYS[4 * i + 5] }
+for i = 0, (#KEYS - first) / 4 - 1 do
+  local at = first + 4 * i
+  local keys = { k = KEYS[at + 1], state = KEYS[at + 2], lease = KEYS[at + 3],
+    history = KEYS[at + 4] }
   answers[i + 3] = decide(keys, ARGV[4 * i + 6], ARGV[4 * i + 7], tonumber(ARGV[4 * i + 8]),
     tonumber(ARGV[4 * i + 9]))
 end
