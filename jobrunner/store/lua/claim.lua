@@ -76,7 +76,7 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
   end
   if job.endless then
     -- Somebody took its end away (PERSIST, a restore without times): its run renews it, or is dead.
-    redis.call('PEXPIRE', keys.lease, lease_ms)
+    redis.call('SET', keys.lease, job.run, 'PX', lease_ms)
     job.lease_left = tonumber(lease_ms)
   end
   if job.run and job.lease_left == 0 then
