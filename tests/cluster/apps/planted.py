@@ -1,22 +1,35 @@
 """The fleet with a fault planted: a claim that reads, decides in Python, and then writes."""
 
+import json
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from jobrunner.store.redis import Answer, Ask, Known, RedisStore, Status
+import redis
+
+from jobrunner.store.answers import Answer, Ask, Known, Status
+from jobrunner.store.redis import RedisStore
 from tests.cluster.apps.fleet import create_app
 
 __all__ = ["create_app"]
 
 
+@cache
+def client() -> Any:
+    """One of this worker's own: made after the fork."""
+    setup = json.loads(Path("fleet.json").read_text())
+    return redis.Redis.from_url(setup["config"]["JOBRUNNER_REDIS_URL"])
+
+
 def _get_then_set(self: RedisStore, asks: Sequence[Ask]) -> list[Answer]:
     sent_at = self._clock.trust()
-    seconds, micros = self._client.time()
+    seconds, micros = client().time()
     self._clock.heard(seconds * 1000 + micros / 1000, sent_at)
     now_ms = seconds * 1000 + micros // 1000
     peeks = self.peek([ask.definition.keys for ask in asks])
     # Here lies the fault: what others write from now on is not seen.
-    pipeline = self._client.pipeline(transaction=False)
+    pipeline = client().pipeline(transaction=False)
     answers = [
         _decide(ask, peek.state, now_ms, peek.lease_left_ms, pipeline, self)
         for ask, peek in zip(asks, peeks, strict=True)
