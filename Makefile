@@ -1,6 +1,7 @@
 # make demo    serve the example on 127.0.0.1:8000 until Ctrl-C (PORT=8080 make demo chooses another)
 # make test    everything: the checks, what the tests need, all tests (ARGS="-k drain" for some)
 # make check   ruff, mypy --strict and the architecture test
+# make simulate  the engine in virtual time, SEEDS=10000 stories of faults (SEED=7 tells one aloud)
 # make faults  a thousand faults over a fleet of real processes, and figures (FAULTS=100 for some)
 # make clean   remove what the others made in the checkout
 #
@@ -14,7 +15,7 @@ RUN = .venv/bin/python
 # The oldest redis-py that we promise to work with.
 OLDEST_REDIS = redis==5.0.1
 
-.PHONY: demo test check faults servers contract-oldest-redis venv clean
+.PHONY: demo test check simulate faults servers contract-oldest-redis venv clean
 # `make -j` would mix the output and let pytest's closing line drown.
 .NOTPARALLEL:
 
@@ -30,6 +31,11 @@ check: venv
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest --quiet tests/test_architecture.py
+
+SEEDS ?= 10000
+
+simulate: venv
+	$(RUN) -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 # As long as it takes: about a quarter of an hour. SEED=… repeats the choices of an earlier run.
 FAULTS ?= 1000

@@ -1,0 +1,110 @@
+"""What one call changes in Redis: is each claim a right one, and is nothing taken from anybody?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .conduct import check_loss
+from .ledger import JobRecord, RunRecord
+from .rules import A_MOMENT, quarantined_until
+from .server import Holding
+from .words import Stands
+
+if TYPE_CHECKING:
+    from .watch import Watch
+    from .wire import Call
+
+
+def compare(watch: Watch, job: JobRecord, call: Call) -> None:
+    """See what a call has changed at one job, and write it down."""
+    before, after = job.holding, watch.world.redis.look(job.definition.keys)
+    job.holding = after
+    if before.run != after.run:
+        watch.world.note("    in Redis: %s", Stands(job.definition.name, after))
+        if before.run is not None:
+            _taken_away(watch, job, watch.runs[before.run], call)
+        if after.run is not None:
+            _claimed(watch, job, after.run, before, call)
+    if after.abandoned_in_row < before.abandoned_in_row and before.run is None:
+        # A finish came late: what waited for an abandoned run's sake waits no more.
+        job.free_since, job.has_surprised = watch.now, True
+    if after.run is not None:
+        _lease(watch, watch.runs[after.run], after, call)
+
+
+def look_anew(watch: Watch, job: JobRecord, *, surprise: bool) -> None:
+    """After what befell Redis itself: see what stands there now, and blame nobody."""
+    job.holding = held = watch.world.redis.look(job.definition.keys)
+    job.free_since = max(watch.now, job.free_since)
+    job.has_surprised |= surprise
+    if held.run is not None:
+        ends_at = held.lease_until
+        watch.runs[held.run].lease_until = (
+            watch.now if ends_at is None else watch.world_second(ends_at)
+        )
+
+
+def _lease(watch: Watch, record: RunRecord, held: Holding, call: Call) -> None:
+    if held.lease_until is None:
+        if record.lease_until > watch.now + A_MOMENT:
+            watch.object_to(1, f"{call} took the lease of run {record.id}")
+            record.lease_until = watch.now
+        return
+    until = watch.world_second(held.lease_until)
+    if abs(until - record.lease_until) > A_MOMENT / 4:
+        record.kept_at, record.lease_until = watch.now, until
+
+
+def _claimed(watch: Watch, job: JobRecord, run_id: str, before: Holding, call: Call) -> None:
+    held, earlier = job.holding, watch.runs.get(run_id)
+    if earlier is not None and not earlier.given_back and not earlier.excused:
+        watch.object_to(1, f"run {run_id} of {job.definition.name} was claimed twice")
+    if held.token <= job.largest_token and not watch.may_repeat_tokens:
+        watch.object_to(5, f"token {held.token} of run {run_id} is not above {job.largest_token}")
+    job.largest_token = max(job.largest_token, held.token)
+    record = watch.runs[run_id] = RunRecord(
+        id=run_id,
+        job=job.definition.name,
+        process=watch.world.processes[held.instance],
+        token=held.token,
+        number=len(watch.runs),
+        kept_at=watch.now,
+        lease_until=watch.now,
+        due=held.due,
+        started=held.last or 0.0,
+        belated=call.sent_at < max(watch.lost_data_at, job.given_back_at),
+    )
+    _check_claim(watch, job, record, before)
+    job.claims.append(record)
+
+
+def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, before: Holding) -> None:
+    """Is it a repetition of what was abandoned, and may it be?"""
+    definition = record.process.definitions[record.job]
+    last = job.claims[-1] if job.claims else None
+    if definition.recover and last is not None and before.abandoned_due is not None:
+        record.repeats = last
+        if record.due != before.abandoned_due:
+            watch.object_to(
+                3,
+                f"run {record.id} repeats {last.id}, which was due for {last.due}, and is due "
+                f"for {record.due}",
+            )
+    until = quarantined_until(before, watch.world.plan.quarantine_after)
+    if record.started < until:
+        watch.object_to(7, f"run {record.id} of {record.job} is claimed in its quarantine")
+
+
+def _taken_away(watch: Watch, job: JobRecord, record: RunRecord, call: Call) -> None:
+    job.free_since = watch.now
+    if call.kind == "give back":
+        record.given_back = True
+        job.given_back_at = watch.now
+        job.claims.remove(record)
+        # Who saw it held looks again when that lease would have ended.
+        job.free_since = max(watch.now, record.lease_until)
+        if record.active is not None:
+            watch.object_to(3, f"run {record.id} was given back after its code had begun")
+    elif call.kind != "finish":
+        record.abandoned = True
+        check_loss(watch, record, "was recorded as abandoned")

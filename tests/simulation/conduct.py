@@ -1,0 +1,90 @@
+"""How runs and processes behave: what is asked when a run begins, loses its lease, is refused, and
+when a process ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobrunner.run import Run
+from jobrunner.schedules import Every
+
+from .ledger import JobRecord, RunRecord
+from .rules import A_MOMENT
+
+if TYPE_CHECKING:
+    from .process import Process
+    from .watch import Watch
+
+
+def check_beginning(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> None:
+    """Promises 2, 4 and 9: not too early, not without trust, not in a drain."""
+    name, process = f"run {run.id} of {run.job}", record.process
+    if not record.is_trusted:
+        watch.object_to(4, f"{name} begins without trust in its lease")
+    if process.drains_since is not None and watch.now > process.drains_since:
+        watch.object_to(9, f"{name} begins while {process} drains")
+    if record.repeats is None and not record.excused:
+        _check_start(watch, job, record, run)
+
+
+def _check_start(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> None:
+    name, last = f"run {run.id} of {run.job}", job.last
+    if run.due_at > run.started_at + A_MOMENT:
+        watch.object_to(2, f"{name} begins before it is due")
+    if last is None or last.run is None or last.excused or last.in_future:
+        return
+    schedule = record.process.definitions[run.job].schedule
+    apart = run.started_at - last.run.started_at
+    if isinstance(schedule, Every):
+        if apart <= schedule.interval_ms / 1000:
+            watch.object_to(2, f"{name} starts {apart:.3f} s after {last.id}, and is {schedule}")
+    elif run.due_at <= last.run.due_at:
+        watch.object_to(2, f"{name} is for {run.due_at}, and {last.id} was for {last.run.due_at}")
+
+
+def check_loss(watch: Watch, record: RunRecord, what: str) -> None:
+    """Promises 3 and 4: a process that is well, and whose wire is, loses no run."""
+    process = record.process
+    if record.excused or record.belated or process.is_dead:
+        return
+    known = any(active.run.id == record.id for active in process.executor.active())
+    until = min(watch.now, record.lease_until)
+    well = process.health.longest_well(record.kept_at, until, hub=not known)
+    if well > 0.5 * watch.world.plan.lease:
+        watch.object_to(
+            4 if known else 3,
+            f"run {record.id} of {record.job} {what}; its lease was last renewed at "
+            f"{record.kept_at:.3f}, and {process} was well for {well:.3f} s since then",
+        )
+
+
+def check_refusal(watch: Watch, job: JobRecord, record: RunRecord) -> None:
+    """Promise 5, the other way round: the newest run is not stale.
+
+    But for one: with a clock behind, after a loss of data, a token may be given a second time,
+    and an equal one is refused, as the design has it.
+    """
+    if record.excused or watch.may_repeat_tokens:
+        return
+    if job.claims[-1:] == [record]:
+        watch.object_to(5, f"{record.id} is refused as stale, and it is the newest run")
+
+
+def check_drain(watch: Watch, process: Process) -> None:
+    """Promises 3 and 9: a process that could speak with Redis leaves nothing behind, unless it
+    ignored its interruption.
+    """
+    since = process.drains_since
+    if since is None or not process.health.was_well_since(since):
+        return
+    for job in watch.jobs.values():
+        holder = watch.runs.get(job.holding.run or "")
+        if holder is None or holder.process is not process:
+            continue
+        if holder.excused or holder.belated:
+            continue
+        if holder.active is None:
+            watch.object_to(3, f"{process} ends and has not given back {holder.id}")
+        elif holder.outcome is not None:
+            watch.object_to(9, f"{process} ends and has not released {holder.id}")
