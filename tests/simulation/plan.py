@@ -42,9 +42,11 @@ OF_A_CALL = (
     "drained call",
     "fading wire",
 )
+#: After these only the rolling look finds what has become due.
+SURPRISES = {"data loss", "failover", "redis clock", "deploy"}
 #: Kinds that most others only show together with.
 OFTEN = [
-    *("crash", "freeze", "freeze", "lost answer", "cut"),
+    *("crash", "crash", "crash", "freeze", "freeze", "freeze", "lost answer", "cut"),
     *("frozen call", "frozen call", "drained call", "fading wire", "redis clock"),
 ]
 CALLS = ("any", "claim", "claim", "finish", "renew", "give back")
@@ -110,8 +112,7 @@ class Plan:
     @property
     def quiet(self) -> float:
         """How long the world goes on after the faults: as long as it takes to see what lies."""
-        surprises = {"data loss", "failover", "redis clock", "deploy"}
-        rolls = any(fault.kind in surprises for fault in self.faults)
+        rolls = any(fault.kind in SURPRISES for fault in self.faults)
         rolling = self.resync_interval + self.check_interval if rolls else 0.0
         return self.lease + 3 * self.check_interval + self.timeout + rolling
 
@@ -138,7 +139,7 @@ def make(seed: int) -> Plan:
         seed=seed,
         lease=lease,
         check_interval=round(lease * rng.uniform(0.15, 0.4), 3),
-        resync_interval=round(lease * rng.uniform(0.5, 1.2), 3),
+        resync_interval=round(lease * (rng.uniform(0.5, 1.2) if SURPRISES & set(kinds) else 10), 3),
         slots=slots,
         runs_at_once=rng.choice((1, 2, 10, 10)),
         quarantine_after=rng.choice((1, 2, 3, 1000, 1000, 1000)),
@@ -151,12 +152,12 @@ def make(seed: int) -> Plan:
 
 
 def _job(rng: random.Random, name: str, lease: float) -> JobPlan:
-    fenced = rng.random() < 0.25
+    fenced = rng.random() < 0.3
     manners = ("quick", "works", "fails", "too long", "stubborn", "computes")
     weights = (2, 4, 1, 1, 4, 0) if fenced else (4, 4, 1, 1, 1, 0.5)
     return JobPlan(
         name,
-        interval=0.0 if rng.random() < 0.08 else round(lease * rng.uniform(0.3, 3), 3),
+        interval=0.0 if rng.random() < 0.08 else round(lease * rng.uniform(0.3, 4), 3),
         manners=tuple(rng.choices(manners, weights, k=3)),
         recover=rng.random() < 0.3,
         fenced=fenced,
