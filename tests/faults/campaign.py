@@ -23,6 +23,7 @@ from tests.faults.judge import (
 )
 from tests.faults.kinds import Injected, Scene
 from tests.faults.moments import moment_ms, wall_offset_ms
+from tests.faults.witness import Seen
 from tests.support.wait import wait_for
 
 #: Faults of one round, and the seconds between two of them.
@@ -55,8 +56,7 @@ class Figures:
     rounds: int = 0
     runs: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    #: Older runs that executed for a moment beside a newer one, their lease lost: in processes
-    #: that had stood still, and in others.
+    #: Older runs that executed for a moment beside a newer one, their lease lost, and why.
     executed_together: Counter[str] = field(default_factory=Counter)
     #: Fenced runs: what they committed, and what was refused to a superseded one.
     commits: int = 0
@@ -278,9 +278,28 @@ class Campaign:
         gone = Evidence(self._evidence.works, 0, self._evidence.offset_ms)
         gone.runs = {i: run for i, run in self._evidence.runs.items() if i in ids}
         for run in executed_together(gone):
-            stood_still = run.pid in self._evidence.frozen
-            self.figures.executed_together["frozen" if stood_still else "others"] += 1
+            self.figures.executed_together[self._why_without_lease(run)] += 1
         self.figures.runs = sum(self.figures.outcomes.values())
+
+    def _why_without_lease(self, run: Seen) -> str:
+        """Why a run could go on when a newer one had its lease."""
+        if run.pid in self._evidence.frozen:
+            return "stood still"
+        ended_ms = (run.ended or 0) + self._evidence.offset_ms
+        if self._evidence.lost_between(run.started_ms, ended_ms):
+            return "data lost"
+        hogs = [
+            hog
+            for hog in self._evidence.runs.values()
+            if hog.pid == run.pid and self._evidence.works[hog.job].kind == "computes"
+        ]
+        # Nothing can be thrown into a run while another computes on its hub.
+        if any(hog.started_ms <= ended_ms and run.started_ms <= self._end_ms(hog) for hog in hogs):
+            return "hub busy"
+        return "unexplained"
+
+    def _end_ms(self, run: Seen) -> float:
+        return math.inf if run.ended is None else run.ended + self._evidence.offset_ms
 
     def _end(self) -> None:
         """Drain all; then every run must be recorded, and no lease be left."""

@@ -32,7 +32,7 @@ KINDS = {
     "drain": "the process drains within `size`; another is started",
     "deploy": "each process is replaced by one of the version number `size`, and drains",
 }
-#: Faults of one call, and what kind of call they wait for.
+#: Faults of one call.
 OF_A_CALL = (
     "lost request",
     "lost answer",
@@ -49,6 +49,7 @@ OFTEN = [
     *("crash", "crash", "crash", "freeze", "freeze", "freeze", "lost answer", "cut"),
     *("frozen call", "frozen call", "drained call", "fading wire", "redis clock"),
 ]
+#: What kind of call such a fault waits for.
 CALLS = ("any", "claim", "claim", "finish", "renew", "give back")
 
 
@@ -58,7 +59,7 @@ class JobPlan:
 
     name: str
     interval: float
-    #: How its runs are: a mixture of the words of `jobs.deed`.
+    #: How its runs behave: each in one of these ways, which `jobs` knows.
     manners: tuple[str, ...]
     #: Whether an abandoned run is run again at once.
     recover: bool = False

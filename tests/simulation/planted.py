@@ -24,7 +24,8 @@ from jobrunner.engine.keeper import LeaseKeeper
 from jobrunner.hosting import drain
 from jobrunner.schedules import Every
 from jobrunner.store import scripts
-from jobrunner.store.redis import Answer, Ask, Ending, Finish, RedisStore, Status
+from jobrunner.store.answers import Ask, Ending, Status
+from jobrunner.store.redis import RedisStore
 
 from .world import patched
 
@@ -32,17 +33,11 @@ Plant = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
-def nothing() -> Iterator[None]:
-    """No bug: the library as it is."""
-    yield
-
-
-@contextmanager
 def unconditional_release() -> Iterator[None]:
     """A finish deletes the lease, whoever holds it."""
     real = RedisStore.finish
 
-    def finish(self: RedisStore, endings: Sequence[Ending]) -> list[Finish]:
+    def finish(self: RedisStore, endings: Sequence[Ending]) -> list[Any]:
         answers = real(self, endings)
         for ending in endings:
             self._command("DEL", ending.definition.keys.lease)
@@ -92,7 +87,7 @@ def no_lease_left() -> Iterator[None]:
     """What is answered about a job that another one runs does not say when its lease ends."""
     real = RedisStore.claim
 
-    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Answer]:
+    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Any]:
         return [
             answer
             if answer.status in (Status.CLAIMED, Status.AGAIN)
@@ -128,7 +123,7 @@ def new_id_each_time() -> Iterator[None]:
     """A claim is sent again under another run id, so that it cannot find itself."""
     real = RedisStore.claim
 
-    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Answer]:
+    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Any]:
         tries = self.__dict__.setdefault("tries", [])
         tries.append(0)
         number = len(tries)

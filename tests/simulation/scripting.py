@@ -109,7 +109,7 @@ def _from_lua(answer: Any) -> Any:
             return ResponseError(answer[b"err"].decode())
         if answer[b"ok"] is not None:
             return answer[b"ok"]
-        parts = []
+        parts: list[Any] = []
         while (part := answer[len(parts) + 1]) is not None:
             parts.append(_from_lua(part))
         return parts

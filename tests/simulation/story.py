@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -147,8 +146,3 @@ def tell_many(seeds: range) -> Iterator[tuple[Tally, Failure | None]]:
             yield tally, shrink(plan)
         else:
             yield tally, None
-
-
-def outcomes(world: World) -> Counter[str]:
-    """How the runs of a story ended."""
-    return Counter(str(record.outcome) for record in world.watch.runs.values())

@@ -42,7 +42,6 @@ def test_sleeps_and_waits_end_in_order_and_at_once(world: VirtualTime) -> None:
             seen.append((world.now, "nothing"))
         seen.append((world.now, "rang"))
 
-    begun = time.monotonic()
     with world.installed():
         gevent.spawn(sleeper, "late", 3000)
         gevent.spawn(sleeper, "soon", 10)
@@ -52,7 +51,6 @@ def test_sleeps_and_waits_end_in_order_and_at_once(world: VirtualTime) -> None:
         run(world, 1e6)
 
     assert [(10, "soon"), (30, "nothing"), (45, "rang"), (3000, "late")] == seen
-    assert time.monotonic() - begun < 60
 
 
 def test_a_join_and_a_timeout_wait_by_it_too(world: VirtualTime) -> None:
@@ -156,6 +154,3 @@ def test_nothing_of_it_stays_behind() -> None:
     assert before == (hub.loop, gevent.spawn, time.time, RedisStore.claim)
     seconds, _ = FakeRedis().time()
     assert abs(time.time() - seconds) < 60
-    begun = time.monotonic()
-    gevent.sleep(0.001)
-    assert time.monotonic() > begun

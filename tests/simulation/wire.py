@@ -12,8 +12,10 @@ import redis
 from gevent.event import AsyncResult
 from redis.commands.core import CoreCommands
 
+from jobrunner.errors import StoreError
 from jobrunner.job import JobDefinition
-from jobrunner.store.redis import Answer, Ask, Ending, Finish, RedisStore
+from jobrunner.store.answers import Answer, Ask, Ending, Finish
+from jobrunner.store.redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,20 +166,20 @@ class Wire(CoreCommands):  # type: ignore[misc]
 class NotingStore(RedisStore):
     """The store, which says of each call what it is about."""
 
-    def claim(self, asks: Sequence[Ask]) -> list[Answer]:
+    def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
         kind = "claim" if any(ask.run_id for ask in asks) else "look" if asks else "heartbeat"
         with _about(kind, [(ask.definition, ask.run_id) for ask in asks]):
             return super().claim(asks)
 
-    def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool]:
+    def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         with _about("give back", claims):
             return super().give_back(claims)
 
-    def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool]:
+    def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         with _about("renew", runs):
             return super().renew(runs)
 
-    def finish(self, endings: Sequence[Ending]) -> list[Finish]:
+    def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         with _about("finish", [(ending.definition, ending.run_id) for ending in endings]):
             return super().finish(endings)
 
