@@ -50,12 +50,14 @@ class RedisClock:
 
     def now_ms(self) -> int | None:
         """What a script sent now would read; None before the first answer of Redis."""
+        return self.at_ms(self.trust())
+
+    def at_ms(self, sent_at: float) -> int | None:
+        """What a script reads that is sent at that trust second."""
         injected = self.injected_ms()
         if injected is not None:
             return injected
-        if self._offset_ms is None:
-            return None
-        return int(self.trust() * 1000 + self._offset_ms)
+        return None if self._offset_ms is None else int(sent_at * 1000 + self._offset_ms)
 
     def heard(self, redis_ms: float, sent_at: float) -> None:
         """Learn from an answer that Redis's clock said `redis_ms` to a call sent at `sent_at`.

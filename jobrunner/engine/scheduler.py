@@ -228,12 +228,13 @@ class Scheduler:
                 entry.computed_from,
                 extra={"job": entry.definition.name},
             )
-        self._learn(entry, answer.known)
+        # As of the question: this process may have stood still since, and a lease has not.
+        self._learn(entry, answer.known, self._clock.at_ms(sent_at))
         return self._start(entry.definition, answer, sent_at) if claimed else None
 
-    def _learn(self, entry: Entry, known: Known) -> None:
+    def _learn(self, entry: Entry, known: Known, as_of_ms: int | None) -> None:
         try:
-            self._agenda.learn(entry, known, self._clock.now_ms() or 0)
+            self._agenda.learn(entry, known, as_of_ms or 0)
         except Exception:  # a user's schedule, or a date that no datetime holds
             self._agenda.shelve(entry)
             logger.exception(
@@ -298,7 +299,7 @@ class Scheduler:
                 self._agenda.shelve(entry)
                 self._agenda.put(entry, 0)
             else:
-                self._learn(entry, known)
+                self._learn(entry, known, self._clock.now_ms())
         self._wake_if_due()
 
     def _wake_if_due(self) -> None:

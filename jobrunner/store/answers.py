@@ -56,7 +56,9 @@ class Known(NamedTuple):
     def version(self) -> str:
         """What a claim names to say which state of affairs its due time was computed from."""
         last = NEVER if self.last_ms is None else str(self.last_ms)
-        return f"{last}/{self.abandoned_in_row}" if self.abandoned_in_row > 0 else last
+        if self.abandoned_ms is None:
+            return last
+        return f"{last}/{self.abandoned_in_row}/{self.abandoned_ms}"
 
 
 class Answer(NamedTuple):

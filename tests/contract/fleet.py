@@ -46,10 +46,13 @@ def ask(
     run_id: str = "",
     last_ms: int | None = None,
     due_ms: int = 0,
-    abandoned_in_row: int = 0,
+    abandoned: tuple[int, int | None] = (0, None),
 ) -> Ask:
-    """The question of an instance that knows `last_ms` as the last start: what the engine asks."""
-    version = Known(last_ms, None, None, 0, abandoned_in_row=abandoned_in_row).version
+    """The question of an instance that knows `last_ms` as the last start: what the engine asks.
+
+    `abandoned`: how many runs were in a row, and when the last of them was recorded.
+    """
+    version = Known(last_ms, None, None, 0, None, *abandoned).version
     if last_ms is None:
         return Ask(definition, run_id, version, LONG_AGO, due_ms)
     due_ms = definition.schedule.next_due_ms(last_ms)
@@ -111,17 +114,23 @@ class Fleet:
         last_ms: int | None = None,
         store: RedisStore | None = None,
     ) -> Answer:
-        in_row = self.abandoned_in_row(definition)
-        question = ask(definition, run_id, last_ms, abandoned_in_row=in_row)
+        question = ask(definition, run_id, last_ms, abandoned=self.abandoned(definition))
         (answer,) = (store or self.one).claim([question])
         return answer
 
-    def abandoned_in_row(self, definition: JobDefinition) -> int:
-        """How many runs are recorded as abandoned, one after the other: part of the version."""
+    def abandoned(self, definition: JobDefinition) -> tuple[int, int | None]:
+        """How many runs in a row are recorded as abandoned, and when the last of them was: part
+        of the version.
+        """
+        in_row = self._number(definition, "abandoned_in_row") or 0
+        return in_row, self._number(definition, "abandoned_ms")
+
+    def _number(self, definition: JobDefinition, field: str) -> int | None:
         try:
-            return int(self.client.hget(definition.keys.state, "abandoned_in_row") or 0)
+            stored = self.client.hget(definition.keys.state, field)
+            return None if stored is None else int(stored)
         except (ValueError, redis.ResponseError):
-            return 0  # a test put something else there
+            return None  # a test put something else there
 
     def claimed(
         self, definition: JobDefinition, run_id: str, last_ms: int | None = None

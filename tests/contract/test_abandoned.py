@@ -6,8 +6,8 @@ import pytest
 
 from jobrunner import Outcome
 from jobrunner.job import JobDefinition
-from jobrunner.store.answers import Status
-from tests.contract.fleet import MINUTE, NOON, Fleet
+from jobrunner.store.answers import Ask, Status
+from tests.contract.fleet import LONG_AGO, MINUTE, NOON, Fleet
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_every_answer_tells_of_it(fleet: Fleet, abandoned: JobDefinition) -> Non
 
     assert NOON == known.abandoned_due_ms
     assert (1, NOON + 10 * MINUTE) == (known.abandoned_in_row, known.abandoned_ms)
-    assert f"{NOON}/1" == known.version
+    assert f"{NOON}/1/{NOON + 10 * MINUTE}" == known.version
 
 
 def test_who_does_not_know_of_it_is_told_before_it_claims(
@@ -37,6 +37,21 @@ def test_who_does_not_know_of_it_is_told_before_it_claims(
 
     assert Status.CHANGED == answer.status
     assert 1 == answer.known.abandoned_in_row
+
+
+def test_who_knows_of_another_death_is_told_too(fleet: Fleet, abandoned: JobDefinition) -> None:
+    """A late finish takes one from the number, the next death adds one: it is the same again."""
+    known = fleet.claim(abandoned, "run-2", NOON).known
+    assert "amended" == fleet.finish(abandoned, "run-1").status
+    fleet.lease_ends(abandoned)
+    fleet.now_ms = NOON + 20 * MINUTE
+    assert "run-2" == fleet.look(abandoned, known.last_ms).abandoned
+
+    (answer,) = fleet.two.claim([Ask(abandoned, "run-3", known.version, LONG_AGO, 0)])
+
+    assert Status.CHANGED == answer.status
+    assert known.abandoned_in_row == answer.known.abandoned_in_row == 1
+    assert answer.known.abandoned_due_ms is not None
 
 
 def test_the_next_claim_takes_the_mark(fleet: Fleet, abandoned: JobDefinition) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .conduct import check_loss
+from .conduct import check_death
 from .ledger import JobRecord, RunRecord
 from .rules import A_MOMENT, quarantined_until
 from .server import Holding
@@ -28,6 +28,8 @@ def compare(watch: Watch, job: JobRecord, call: Call) -> None:
     if after.abandoned_in_row < before.abandoned_in_row and before.run is None:
         # A finish came late: what waited for an abandoned run's sake waits no more.
         job.free_since, job.has_surprised = watch.now, True
+    if call.kind == "finish":
+        _amended(watch, job, before, call)
     if after.run is not None:
         _lease(watch, watch.runs[after.run], after, call)
 
@@ -72,6 +74,7 @@ def _claimed(watch: Watch, job: JobRecord, run_id: str, before: Holding, call: C
         lease_until=watch.now,
         due=held.due,
         started=held.last or 0.0,
+        before=before,
         belated=call.sent_at < max(watch.lost_data_at, job.given_back_at),
     )
     _check_claim(watch, job, record, before)
@@ -95,6 +98,34 @@ def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, before: Holdin
         watch.object_to(7, f"run {record.id} of {record.job} is claimed in its quarantine")
 
 
+def _amended(watch: Watch, job: JobRecord, before: Holding, call: Call) -> None:
+    """A finish that came after the death was recorded takes back what that has set off."""
+    name, held = job.definition.name, job.holding
+    ids = [run_id for definition, run_id in call.about if definition.name == name]
+    record = watch.runs[ids[0]]
+    if len(ids) > 1 or not record.abandoned or record.amended or record.excused:
+        return
+    record.amended = True
+    if held.abandoned_in_row != max(0, before.abandoned_in_row - 1):
+        watch.object_to(
+            3, f"{call} leaves {held.abandoned_in_row} of {before.abandoned_in_row} in the row"
+        )
+    if held.abandoned_due is not None and job.claims[-1:] == [record]:
+        watch.object_to(3, f"{call} leaves {record.id} to be run again")
+
+
+def _check_give_back(watch: Watch, job: JobRecord, record: RunRecord) -> None:
+    """Promise 3: the job is as due as before."""
+    if record.active is not None:
+        watch.object_to(3, f"run {record.id} was given back after its code had begun")
+    if record.excused:
+        return
+    before, held = record.before, job.holding
+    mark = None if job.claims and job.claims[-1].amended else before.abandoned_due
+    if (before.last, before.due, mark) != (held.last, held.due, held.abandoned_due):
+        watch.object_to(3, f"run {record.id} was given back, and {job.definition.name} is changed")
+
+
 def _taken_away(watch: Watch, job: JobRecord, record: RunRecord, call: Call) -> None:
     job.free_since = watch.now
     if call.kind == "give back":
@@ -103,8 +134,7 @@ def _taken_away(watch: Watch, job: JobRecord, record: RunRecord, call: Call) -> 
         job.claims.remove(record)
         # Who saw it held looks again when that lease would have ended.
         job.free_since = max(watch.now, record.lease_until)
-        if record.active is not None:
-            watch.object_to(3, f"run {record.id} was given back after its code had begun")
+        _check_give_back(watch, job, record)
     elif call.kind != "finish":
         record.abandoned = True
-        check_loss(watch, record, "was recorded as abandoned")
+        check_death(watch, record)

@@ -43,8 +43,8 @@ def _check_start(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> N
         watch.object_to(2, f"{name} is for {run.due_at}, and {last.id} was for {last.run.due_at}")
 
 
-def check_loss(watch: Watch, record: RunRecord, what: str) -> None:
-    """Promises 3 and 4: a process that is well, and whose wire is, loses no run."""
+def check_death(watch: Watch, record: RunRecord) -> None:
+    """Promise 3: the lease of a run ends only when its process died, or could not renew it."""
     process = record.process
     if record.excused or record.belated or process.is_dead:
         return
@@ -53,9 +53,23 @@ def check_loss(watch: Watch, record: RunRecord, what: str) -> None:
     well = process.health.longest_well(record.kept_at, until, hub=not known)
     if well > 0.5 * watch.world.plan.lease:
         watch.object_to(
-            4 if known else 3,
-            f"run {record.id} of {record.job} {what}; its lease was last renewed at "
-            f"{record.kept_at:.3f}, and {process} was well for {well:.3f} s since then",
+            3,
+            f"run {record.id} of {record.job} was recorded as abandoned; its lease was last "
+            f"renewed at {record.kept_at:.3f}, and {process} was well for {well:.3f} s since then",
+        )
+
+
+def check_loss(watch: Watch, record: RunRecord) -> None:
+    """Promise 4: a run is told that its lease is lost only when something was wrong lately."""
+    process, lease = record.process, watch.world.plan.lease
+    if record.excused:
+        return
+    well = process.health.longest_well(watch.now - 0.9 * lease, watch.now, hub=True)
+    if well > 0.5 * lease:
+        watch.object_to(
+            4,
+            f"run {record.id} of {record.job} was told that its lease is lost, and {process} was "
+            f"well for {well:.3f} s just before",
         )
 
 

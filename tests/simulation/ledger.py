@@ -31,13 +31,16 @@ class RunRecord:
     due: float | None
     #: When it started, in Redis's seconds.
     started: float
+    #: What stood in Redis before it was claimed.
+    before: Holding
     #: The abandoned run that it repeats.
     repeats: RunRecord | None = None
     #: Its place in the order of all claims.
     number: int = 0
     given_back: bool = False
-    #: Somebody has recorded its death.
+    #: Somebody has recorded its death; and its finish, which came later, has amended that.
     abandoned: bool = False
+    amended: bool = False
     #: The engine's side of it, once its code has begun.
     active: ActiveRun | None = None
     #: How its code ended; None: it has not.

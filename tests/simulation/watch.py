@@ -133,7 +133,7 @@ class Watch:
         if record in job.executing:
             job.executing.remove(record)
         if record.outcome == Outcome.LEASE_LOST:
-            conduct.check_loss(self, record, "was told that its lease is lost")
+            conduct.check_loss(self, record)
         if record.outcome == Outcome.STALE:
             conduct.check_refusal(self, job, record)
 

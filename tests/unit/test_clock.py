@@ -84,6 +84,15 @@ class TestRedisClock:
         now = 160.0
         assert 1_700_000_060_000 == estimate.now_ms()
 
+    def test_what_an_answer_tells_is_as_of_its_question(self) -> None:
+        estimate = RedisClock(trust=lambda: 160.0)  # the process stood still for a minute
+
+        estimate.heard(1_700_000_000_000.0, 100.0)
+
+        assert 1_700_000_000_000 == estimate.at_ms(100.0)
+        assert RedisClock().at_ms(100.0) is None
+        assert 12_500 == RedisClock(lambda: lambda: 12.5).at_ms(100.0)
+
     def test_the_newest_answer_counts_also_when_redis_s_clock_went_back(self) -> None:
         estimate = RedisClock(trust=lambda: 100.0)
         estimate.heard(1_700_000_000_000.0, 100.0)

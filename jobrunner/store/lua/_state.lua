@@ -137,9 +137,13 @@ local function record(keys, job, finished_ms, outcome, err, history_limit)
 end
 
 -- What a due time was computed from, so that a claim can say which state of affairs it knows.
+-- The number alone comes back: a late finish takes one away, the next death adds one.
 local function version(job)
   local last = job.last_ms and text(job.last_ms) or '-'
-  return job.abandoned_in_row > 0 and last .. '/' .. text(job.abandoned_in_row) or last
+  if not job.abandoned_ms then
+    return last
+  end
+  return last .. '/' .. text(job.abandoned_in_row) .. '/' .. text(job.abandoned_ms)
 end
 
 -- The part of an answer that every script gives.

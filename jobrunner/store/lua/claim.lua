@@ -5,8 +5,8 @@
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
 --       5 ms after which an unseen instance is forgotten; then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
---       none, and '/N' after N abandoned runs; '?': not known), the last ms at which it is
---       early, its due time in ms (0: now)
+--       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; '?':
+--       not known), the last ms at which it is early, its due time in ms (0: now)
 -- Answer  { Redis's microseconds, now in ms, { status, KNOWN, run that this call recorded as
 --         abandoned, detail, due in ms } ... }, for each job in turn
 -- KNOWN   { last start, first seen, running run, its lease left in ms, due time of the last
