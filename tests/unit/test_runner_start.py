@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from jobrunner import ConfigurationError, JobRunner, every
+from jobrunner.application import AppState
 from jobrunner.hosting.detect import Process
 from jobrunner.hosting.request import StartWithRequest
-from jobrunner.application import AppState
 
 from .runners import note, runner_of
 
