@@ -23,6 +23,11 @@ _LONG_AGO_MS = -(10**15)
 #: Moments that were put off and stand in the heap all the same, beside one a job.
 _SPARE_MOMENTS = 100
 
+#: The part of a check interval after which an overdue job that somebody holds is asked about again.
+#: The rest is for the finish of the run that ends, the answer, and a machine with other work: from
+#: the end of one run to the start of the next no more than one interval is to pass.
+_LOOK_AGAIN = 3 / 4
+
 
 class Entry:
     """One job in the agenda of this instance."""
@@ -193,7 +198,7 @@ class Agenda:
         lease_end_ms = now_ms + known.lease_left_ms
         if opens_ms <= now_ms:
             # Overdue, and held: whoever finishes it may die before it claims the next run.
-            opens_ms = now_ms + self._check_interval_ms
+            opens_ms = now_ms + int(_LOOK_AGAIN * self._check_interval_ms)
         return min(opens_ms, lease_end_ms)
 
     def _is_current(self, entry: Entry) -> bool:
