@@ -17,6 +17,7 @@ from gevent.lock import RLock
 from ..clock import RedisClock
 from ..errors import LastRunParseError, StoreError
 from ..job import JobDefinition
+from ..keys import JobKeys
 from ..policies import quarantined_until_ms
 from ..registry import Registry
 from ..run import Run, new_id
@@ -269,11 +270,9 @@ class Scheduler:
 
     def _report_corrupt(self, entry: Entry, problem: str) -> None:
         self._agenda.shelve(entry)
-        name, keys = entry.definition.name, entry.definition.keys
-        error = LastRunParseError(
-            f"{problem}: it must be the Unix time of the last run in whole seconds; "
-            f"delete or set {keys.sync_key!r} in Redis, and job {name!r} runs again"
-        )
+        name = entry.definition.name
+        mend = how_to_mend(entry.definition.keys, problem)
+        error = LastRunParseError(f"{problem}: {mend}, and job {name!r} runs again")
         logger.error("Job %s is not run: %s", name, error, extra={"job": name})
 
     def _start(self, definition: JobDefinition, answer: Answer, sent_at: float) -> ActiveRun:
@@ -326,3 +325,14 @@ class Scheduler:
         self._wake.wait(pause)
         self._wake.clear()
         self._sleeps_until_ms = None
+
+
+def how_to_mend(keys: JobKeys, problem: str) -> str:
+    """What an operator should do about a key that cannot be read, the one that `problem` names."""
+    for key in (keys.state, keys.lease, keys.history):
+        if problem.startswith(f"{key}: "):
+            return f"something else than jobrunner wrote there; delete {key!r} in Redis"
+    return (
+        f"it must be the Unix time of the last run in whole seconds; "
+        f"delete or set {keys.sync_key!r} in Redis"
+    )
