@@ -19,7 +19,7 @@ from .errors import (
 from .job import Job
 from .run import HistoryEntry, Outcome, Run
 from .runner import JobRunner
-from .schedules import Schedule, cron, every
+from .schedules import Schedule, any_of, cron, every, except_on
 from .status import JobStatus
 
 __all__ = [
@@ -43,7 +43,9 @@ __all__ = [
     "StaleRunError",
     "StoreError",
     "UnknownJobError",
+    "any_of",
     "cron",
     "every",
+    "except_on",
     "fence_table",
 ]

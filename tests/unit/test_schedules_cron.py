@@ -190,7 +190,9 @@ def test_a_last_start_up_to_an_hour_ahead_is_tolerated() -> None:
 
 def test_it_says_what_it_is() -> None:
     assert "cron '0 3 * * *' in Europe/Vienna" == str(cron("0 3 * * *", tz=VIENNA))
-    assert cron("0 3 * * *") == cron("0 3 * * *", tz="UTC") != cron("0 3 * * *", tz=VIENNA)
+    assert "cron '0 3 * * *' in UTC" == str(cron("0 3 * * *"))
+    assert cron("0 3 * * *", tz="UTC") == cron("0 3 * * *", tz="UTC")
+    assert cron("0 3 * * *", tz="UTC") != cron("0 3 * * *", tz=VIENNA) != cron("0 3 * * *")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,14 @@ def test_it_says_what_it_is() -> None:
         ("* * * * 8", "The fields are"),
         ("* * * * FUN", "The fields are"),
         ("*/0 * * * *", "The fields are"),
-        ("@daily", "The fields are"),
+        ("* * * * * * *", "The fields are"),
+        ("60 * * * * *", "Bad second. The fields are"),
+        ("9" * 5000 + " * * * *", "The fields are"),
+        ("0 0 * * FRI-MON", "Bad day-of-week"),
+        ("@reboot", "a fleet has no reboot"),
+        ("@dayly", "the names are @hourly, @daily"),
+        ("@daily 5", "the names are @hourly, @daily"),
+        ("0 0 31 2,4 *", "The fields are"),
         ("every day", "The fields are"),
         ("0 0 30 2 *", "The fields are"),
         (5, "an expression is a string"),
@@ -220,7 +229,7 @@ def test_an_expression_that_gives_no_due_times_is_quoted(expression: Any, mend: 
     assert mend.lower() in str(caught.value).lower()
 
 
-@pytest.mark.parametrize("tz", ["Europe/Wien", "", "../etc/passwd", "CEST+1", None, 1, UTC])
+@pytest.mark.parametrize("tz", ["Europe/Wien", "", "../etc/passwd", "CEST+1", 1, UTC])
 def test_a_timezone_that_does_not_exist_is_quoted(tz: Any) -> None:
     with pytest.raises(InvalidScheduleError) as caught:
         cron("0 3 * * *", tz=tz)
