@@ -242,3 +242,69 @@ def test_a_moment_that_no_calendar_holds_is_an_error_and_not_a_due_time() -> Non
     for moment in (1e18, -1e18, float("nan"), float("inf")):
         with pytest.raises((OverflowError, ValueError, OSError)):
             cron("0 3 * * *").next_after(moment)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("@hourly", ["2026-01-01 01:00", "2026-01-01 02:00"]),
+        ("@daily", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("@midnight", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("@weekly", ["2026-01-04 00:00", "2026-01-11 00:00"]),
+        ("@monthly", ["2026-02-01 00:00", "2026-03-01 00:00"]),
+        ("@yearly", ["2027-01-01 00:00", "2028-01-01 00:00"]),
+        ("@annually", ["2027-01-01 00:00", "2028-01-01 00:00"]),
+        (" @Daily ", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("0 0 L * *", ["2026-01-31 00:00", "2026-02-28 00:00"]),
+        ("0 0 LW * *", ["2026-01-30 00:00", "2026-02-27 00:00"]),
+        ("0 9 * * 5L", ["2026-01-30 09:00", "2026-02-27 09:00"]),
+        ("0 9 * * MON#2", ["2026-01-12 09:00", "2026-02-09 09:00"]),
+        ("0 9 * feb-mar sat,sun", ["2026-02-01 09:00", "2026-02-07 09:00"]),
+    ],
+)
+def test_names(expression: str, expected: list[str]) -> None:
+    assert expected == following(expression, "UTC", "2026-01-01 00:30", 2)
+
+
+def test_a_sixth_field_in_front_is_the_second() -> None:
+    schedule, moment = cron("*/20 59 23 * * *"), utc("2026-01-01 12:00")
+    found = []
+    for _ in range(4):
+        moment = schedule.next_after(moment)
+        found.append(moment - utc("2026-01-01 23:59"))
+
+    assert [0, 20, 40, 24 * 3600] == found
+    assert utc("2026-01-01 00:00") + 1 == cron("* * * * * *").next_after(utc("2026-01-01") + 0.999)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 3 * * *", "at 03:00 every day in Europe/Vienna"),
+        ("@hourly", "at the start of every hour in Europe/Vienna"),
+        ("0 0 L * *", "at 00:00 on the last day of every month in Europe/Vienna"),
+        ("30 6 * * MON-FRI", "at 06:30 on Monday through Friday in Europe/Vienna"),
+    ],
+)
+def test_it_explains_itself(expression: str, words: str) -> None:
+    assert words == cron(expression, tz=VIENNA).explain()
+
+
+def test_every_expression_has_words() -> None:
+    for expression in [*EXPRESSIONS, "*/15 30 1 * * *", "1-5/2,7 0 L,LW * *", "5/15 * * * 1#1,5L"]:
+        assert cron(expression).explain().endswith(" in UTC")
+
+
+def test_without_a_timezone_it_goes_by_utc_until_it_is_given_one() -> None:
+    schedule = cron("0 3 * * *")
+
+    assert schedule.tz is None
+    assert utc("2026-01-01 03:00") == schedule.next_after(utc("2026-01-01 00:00"))
+    assert cron("0 3 * * *", tz=VIENNA) == schedule.in_timezone(VIENNA)
+    bound = cron("0 3 * * *", tz="Asia/Tokyo")
+    assert bound is bound.in_timezone(VIENNA)
+
+
+def test_it_is_a_grid_that_is_counted_from_the_start() -> None:
+    assert cron("0 3 * * *").on_grid
+    assert "start" == cron("0 3 * * *").counts_from
