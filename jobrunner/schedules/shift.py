@@ -100,9 +100,9 @@ class Shifted(Schedule):
         """The first moved due time after `after_ms`.
 
         Each lies before the next due time as it was, so only the last one that was due by
-        `after_ms`, and what follows it, need to be looked at.
+        `after_ms`, and what follows it, can be the one.
         """
-        due_ms = self._last_due_ms(after_ms)
+        due_ms = self._due_before(after_ms)
         while True:
             following_ms = self.schedule.next_due_ms(due_ms)
             moved_ms = due_ms + self._shift(due_ms, following_ms - due_ms)
@@ -110,10 +110,8 @@ class Shifted(Schedule):
                 return moved_ms
             due_ms = following_ms
 
-    def _last_due_ms(self, after_ms: int) -> int:
-        """The last due time up to `after_ms` that may still be moved past it, else the first
-        one that follows.
-        """
+    def _due_before(self, after_ms: int) -> int:
+        """A due time near `after_ms` before which none can be moved past it."""
         farthest_ms = self.jitter_ms + (HOUR_MS if self.spread_ms is None else self.spread_ms)
         first_ms = self.schedule.next_due_ms(after_ms)
         gap_ms = self.schedule.next_due_ms(first_ms) - first_ms
@@ -122,8 +120,6 @@ class Shifted(Schedule):
         while due_ms > after_ms and back_ms < farthest_ms:
             back_ms = min(2 * back_ms, farthest_ms)
             due_ms = self.schedule.next_due_ms(after_ms - back_ms)
-        while (following_ms := self.schedule.next_due_ms(due_ms)) <= after_ms:
-            due_ms = following_ms
         return due_ms
 
     def _shift(self, due_ms: int, gap_ms: int) -> int:

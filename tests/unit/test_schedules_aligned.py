@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -56,6 +57,14 @@ def test_the_next_time_is_later_also_as_a_float(interval_ms: int, moment: float)
 
     assert moment < due <= moment + interval_ms / 1000 + 1e-6
     assert due < schedule.next_after(due)
+
+
+def test_what_a_float_rounds_is_neither_repeated_nor_passed_over() -> None:
+    schedule = every(milliseconds=1, align=True)
+
+    # 1.001 * 1000 is a little below 1001, and what is below 0.117 comes to 117 all the same.
+    assert 1.002 == schedule.next_after(1.001)
+    assert 0.117 == schedule.next_after(math.nextafter(0.117, 0))
 
 
 def test_a_job_that_never_ran_waits_for_the_first_time_after_it_was_first_seen() -> None:

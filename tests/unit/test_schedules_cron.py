@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,6 +156,38 @@ def test_the_next_due_time_is_always_later_and_none_lies_between(
     between = moment + (due - moment) * part
     if between < due:
         assert due == schedule.next_after(between)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(
+    st.sampled_from(["", "0 ", "*/25 ", "7,59 "]),
+    st.sampled_from(["*", "0", "*/7", "59", "10-20/5,40"]),
+    st.sampled_from(["*", "0", "23", "*/5", "9-17"]),
+    st.sampled_from(["*", "1", "31", "L", "LW", "*/10", "13,29"]),
+    st.sampled_from(["*", "2", "JAN-MAR", "*/5", "9,12"]),
+    st.sampled_from(["*", "0", "7", "MON-FRI", "5L", "1#2", "*/3", "SAT,SUN"]),
+    st.integers(int(utc("2024-01-01")), int(utc("2028-01-01"))),
+)
+def test_where_no_clock_changes_cronsim_finds_the_same_times(
+    second: str, minute: str, hour: str, day: str, month: str, weekday: str, moment: int
+) -> None:
+    expression = f"{second}{minute} {hour} {day} {month} {weekday}"
+    try:
+        theirs = CronSim(expression, datetime.fromtimestamp(moment, UTC))
+    except CronSimError:
+        with pytest.raises(InvalidScheduleError):
+            cron(expression)
+        return
+    try:
+        ours = cron(expression)
+    except InvalidScheduleError:
+        with pytest.raises(StopIteration):
+            next(theirs)
+        return
+    due = float(moment)
+    for _ in range(5):
+        due = ours.next_after(due)
+        assert next(theirs).timestamp() == due, expression
 
 
 @pytest.mark.parametrize("tz", ZONES)
