@@ -10,13 +10,17 @@ from .errors import (
     JobRunnerError,
     LastRunParseError,
     LeaseLostError,
+    RefusedError,
+    RunCancelledError,
     RunInterruptedError,
     RunStopped,
+    RunTimedOutError,
     StaleRunError,
     StoreError,
     UnknownJobError,
 )
 from .job import Job
+from .retry import Retry
 from .run import HistoryEntry, Outcome, Run
 from .runner import JobRunner
 from .schedules import Schedule, any_of, cron, every, except_on
@@ -36,9 +40,13 @@ __all__ = [
     "LastRunParseError",
     "LeaseLostError",
     "Outcome",
+    "RefusedError",
+    "Retry",
     "Run",
+    "RunCancelledError",
     "RunInterruptedError",
     "RunStopped",
+    "RunTimedOutError",
     "Schedule",
     "StaleRunError",
     "StoreError",

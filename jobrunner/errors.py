@@ -28,6 +28,10 @@ class DuplicateJobError(InvalidJobError):
     """Raised at registration when a different job already has the name or one of the keys."""
 
 
+class RefusedError(JobRunnerError):
+    """Raised when a control cannot be had now: the job is running, or nothing of it runs."""
+
+
 class UnknownJobError(JobRunnerError, LookupError):
     """Raised when no job of that name is registered here."""
 
@@ -53,6 +57,14 @@ class LeaseLostError(RunStopped):
 
 class RunInterruptedError(RunStopped):
     """Raised inside a run that outlived the drain timeout of its stopping instance."""
+
+
+class RunTimedOutError(RunStopped):
+    """Raised inside a run whose attempt has taken longer than the job's timeout."""
+
+
+class RunCancelledError(RunStopped):
+    """Raised inside a run that a person has cancelled."""
 
 
 class StaleRunError(RunStopped):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .errors import InvalidJobError
 from .keys import JobKeys, default_sync_key
+from .policies import DEFAULT, Policies, PolicyKeywords, check_keywords
+from .retry import Retry
 from .schedules import Schedule, every_interval
 
 if TYPE_CHECKING:
@@ -21,18 +23,30 @@ class Job:
     """A named piece of work with a schedule. Subclass it, or decorate a function.
 
     `name` and one of `interval` (a `timedelta` or seconds) and `schedule` are required;
-    `sync_key` is the Redis key of the last start, by default `{NAMESPACE}:job:NAME`.
+    `sync_key` is the Redis key of the last start, by default `{NAMESPACE}:job:NAME`. Every policy
+    of `Policies` is an attribute too, with the default that stands there.
     """
 
     name: str
     interval: timedelta | float | None = None
     schedule: Schedule | None = None
     sync_key: str | None = None
-    #: Whether a run that was abandoned (its instance died) is run again at once, with its due
-    #: time; else the job waits for its next one.
+
     recover: bool = False
-    #: Whether a superseded run of this job is kept from committing; None: as JOBRUNNER_FENCED says.
     fenced: bool | None = None
+    retry: Retry | None = None
+    timeout: float | timedelta | None = None
+    run_in: str = "greenlet"
+    misfire: str = "once"
+    grace: float | timedelta | None = None
+    max_catch_up: int = 100
+    jitter: float | timedelta = 0.0
+    spread: bool | float | timedelta = False
+    enabled: bool = True
+    when: Callable[[], object] | None = None
+    instances: str | tuple[str, ...] = ()
+    tags: str | tuple[str, ...] = ()
+    expect: float | timedelta | None = None
 
     def run(self, ctx: JobContext) -> object:
         """Do the work. Each run calls this on a shallow copy of the registered job, so what
@@ -46,17 +60,19 @@ class Job:
 
 
 class FunctionJob(Job):
-    """A decorated function as a job."""
+    """A function as a job, called with the context, and with `parameters` as keywords: one
+    function may be registered many times, under a name each, as a job per tenant.
+    """
 
     def __init__(
         self,
-        function: Callable[[Any], object],
+        function: Callable[..., object],
         schedule: Schedule,
         *,
         name: str | None = None,
         sync_key: str | None = None,
-        recover: bool = False,
-        fenced: bool | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **policies: Unpack[PolicyKeywords],
     ) -> None:
         if not callable(function):
             raise InvalidJobError(
@@ -65,15 +81,17 @@ class FunctionJob(Job):
         named = name if name is not None else getattr(function, "__name__", None)
         if named is None:
             raise InvalidJobError(f"{function!r} has no __name__: give job(…, name='…').")
+        check_keywords(policies)
         self.name = named
         self.schedule = schedule
         self.sync_key = sync_key
-        self.recover = recover
-        self.fenced = fenced
+        self.parameters = _checked_parameters(named, parameters)
         self._function = function
+        for policy, value in policies.items():
+            setattr(self, policy, value)
 
     def run(self, ctx: JobContext) -> object:
-        return self._function(ctx)
+        return self._function(ctx, **self.parameters)
 
     def origin(self) -> str:
         function = self._function
@@ -90,8 +108,7 @@ class JobDefinition:
     schedule: Schedule
     keys: JobKeys
     origin: str
-    recover: bool = False
-    fenced: bool | None = None
+    policies: Policies = DEFAULT
 
     @classmethod
     def of(cls, job: Job, namespace: str) -> JobDefinition:
@@ -109,15 +126,8 @@ class JobDefinition:
             sync_key = default_sync_key(namespace, name)
         if type(job).run is Job.run:
             raise InvalidJobError(f"job {name!r} has no run: define `def run(self, ctx): …`.")
-        return cls(
-            job,
-            name,
-            _schedule_of(job, name),
-            JobKeys.of(sync_key),
-            job.origin(),
-            recover=_word(job, name, "recover", (True, False)),
-            fenced=_word(job, name, "fenced", (True, False, None)),
-        )
+        schedule, policies = _schedule_of(job, name), Policies.of(job, name)
+        return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
     @cached_property
     def encoded_keys(self) -> tuple[bytes, ...]:
@@ -139,14 +149,15 @@ def _checked_name(job: Job) -> str:
     return name
 
 
-def _word(job: Job, name: str, attribute: str, allowed: tuple[bool | None, ...]) -> Any:
-    value = getattr(job, attribute)
-    if not any(value is word for word in allowed):
+def _checked_parameters(name: str, parameters: Any) -> dict[str, Any]:
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping) or not all(isinstance(key, str) for key in parameters):
         raise InvalidJobError(
-            f"job {name!r} has {attribute} = {value!r}: it must be one of "
-            f"{', '.join(map(repr, allowed))}."
+            f"job {name!r} has parameters = {parameters!r}: they must be keywords of its "
+            f"function, such as {{'tenant': 'acme'}}."
         )
-    return value
+    return dict(parameters)
 
 
 def _schedule_of(job: Job, name: str) -> Schedule:

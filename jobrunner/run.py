@@ -15,6 +15,10 @@ class Outcome(StrEnum):
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    #: Its (last) attempt took longer than the job's timeout.
+    TIMED_OUT = "timed_out"
+    #: A person cancelled it.
+    CANCELLED = "cancelled"
     #: Its instance drained, and the run outlived the drain timeout.
     INTERRUPTED = "interrupted"
     #: It was told that its lease was gone, and stopped.
@@ -23,6 +27,21 @@ class Outcome(StrEnum):
     STALE = "stale"
     #: Its instance died: recorded by another one when the lease had ended.
     ABANDONED = "abandoned"
+
+
+class Skip(StrEnum):
+    """Why a due job was not run."""
+
+    #: Its last run was still going on.
+    HELD = "held"
+    PAUSED = "paused"
+    QUARANTINED = "quarantined"
+    #: The due time had passed by more than the job's grace when somebody could run it.
+    MISFIRED = "misfired"
+    #: An instance had no free slot for it.
+    BUSY = "busy"
+    #: Its `when` said no, or raised.
+    WHEN = "when"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +96,22 @@ class HistoryEntry:
     outcome: Outcome
     #: Type and text of the exception, cut; None after a success.
     error: str | None
+    attempts: int = 1
+    #: The end of the exception's traceback.
+    traceback: str | None = None
+    #: What the job returned, as JSON; None: nothing, or nothing that could be kept.
+    result: str | None = None
+    #: The id of the request that this run answered; None: the schedule had it due.
+    request: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, as `ctx.progress` told."""
+
+    done: float
+    #: None: not known.
+    total: float | None
+    message: str
+    #: Redis's Unix seconds.
+    at: float

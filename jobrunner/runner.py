@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -27,6 +27,8 @@ from .hosting.instance import Instance, runs_in_threads
 from .hosting.request import StartWithRequest
 from .hosting.signals import wait_for_stop_signal
 from .job import FunctionJob, Job
+from .policies import PolicyKeywords
+from .policies import check_keywords as check_policies
 from .registry import Registry
 from .run import HistoryEntry
 from .schedules import Schedule
@@ -102,7 +104,10 @@ class AppState:
 
     def status(self) -> list[JobStatus]:
         return controls.status(
-            list(self.registry), self.instance().store, self.settings.quarantine_after
+            list(self.registry),
+            self.instance().store,
+            self.settings.quarantine_after,
+            self.settings.tags,
         )
 
     def history(self, name: str, limit: int) -> list[HistoryEntry]:
@@ -219,17 +224,25 @@ class JobRunner:
         *,
         name: str | None = None,
         sync_key: str | None = None,
-        recover: bool = False,
-        fenced: bool | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **policies: Unpack[PolicyKeywords],
     ) -> Callable[[F], F]:
         """Register the decorated function, and return it unchanged. Its name is the job's
-        unless `name` is given; the other arguments are those of `Job`.
+        unless `name` is given; `parameters` are keywords that each run hands to it; the other
+        arguments are the policies of `Policies`.
         """
+
+        check_policies(policies)
 
         def decorate(function: F) -> F:
             self.register(
                 FunctionJob(
-                    function, schedule, name=name, sync_key=sync_key, recover=recover, fenced=fenced
+                    function,
+                    schedule,
+                    name=name,
+                    sync_key=sync_key,
+                    parameters=parameters,
+                    **policies,
                 )
             )
             return function

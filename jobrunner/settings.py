@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, TypedDict
+from zoneinfo import ZoneInfo
 
 from .errors import ConfigurationError
 
@@ -35,6 +36,12 @@ class SettingsKeywords(TypedDict, total=False):
     fenced: bool
     quarantine_after: int
     min_replicas: int
+    timezone: str
+    tags: tuple[str, ...]
+    history_age: float | timedelta | None
+    max_traceback: int
+    max_result: int
+    progress_interval: float | timedelta
 
 
 def _text(value: Any) -> str:
@@ -95,6 +102,23 @@ def _one_of(*allowed: str) -> Check:
     return check
 
 
+def _timezone(value: Any) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, TypeError, OSError):
+        raise ValueError("a name of the tz database, such as 'Europe/Vienna' or 'UTC'") from None
+    return str(value)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, list | tuple | set | frozenset) or not all(
+        isinstance(word, str) and word.isprintable() and word.strip() for word in words
+    ):
+        raise ValueError("words such as 'web eu', or a list of strings")
+    return tuple(sorted(set(words)))
+
+
 def _setting(default: Any, unit: str, check: Check, sentence: str) -> Any:
     return field(default=default, metadata={"unit": unit, "check": check, "sentence": sentence})
 
@@ -149,6 +173,33 @@ class Settings:
         "replicas",
         _count(100, least=0),
         "How many replicas must have a claim before its run starts; else it is given back.",
+    )
+    timezone: str = _setting(
+        "UTC", "name", _timezone, "The timezone of schedules that do not name one."
+    )
+    tags: tuple[str, ...] = _setting(
+        (), "words", _tags, "What this instance is, for jobs that run on some instances only."
+    )
+    history_age: float | None = _setting(
+        None,
+        "seconds",
+        _optional(_seconds(1.0, 100 * 366 * 24 * 3600.0)),
+        "How old an entry of the history may become; by default as old as it likes.",
+    )
+    max_traceback: int = _setting(
+        4000,
+        "characters",
+        _count(1_000_000, least=0),
+        "How much of a traceback the history keeps: its end.",
+    )
+    max_result: int = _setting(
+        4000,
+        "bytes",
+        _count(1_000_000, least=0),
+        "How large a job's result may be as JSON to be kept.",
+    )
+    progress_interval: float = _setting(
+        0.5, "seconds", _seconds(0.01), "The shortest time between two reports of a run's progress."
     )
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import count
 
 from ..job import JobDefinition
-from ..policies import quarantined_until_ms
+from ..quarantine import quarantined_until_ms
 from ..schedules import Schedule
 from ..store.answers import UNKNOWN, Ask, Known
 
@@ -207,7 +207,7 @@ def due_again(definition: JobDefinition, known: Known, now_ms: int) -> tuple[int
     A job that recovers is due at once for what was abandoned, and with that due time, so that
     the run can know what it repeats.
     """
-    if definition.recover and known.abandoned_due_ms is not None:
+    if definition.policies.recover and known.abandoned_due_ms is not None:
         return known.abandoned_due_ms, _LONG_AGO_MS, False
     due_ms, in_future = due_after(definition.schedule, known, now_ms)
     early_until_ms = definition.schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS

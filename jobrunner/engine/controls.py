@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import re
 from collections.abc import Sequence
 
 from ..job import JobDefinition
-from ..policies import quarantined_until_ms
-from ..run import Outcome
+from ..quarantine import quarantined_until_ms
+from ..run import Outcome, Progress, Skip
 from ..status import JobStatus
 from ..store.answers import Known, Peek
 from ..store.redis import RedisStore
@@ -17,18 +19,29 @@ _WHOLE = re.compile("-?[0-9]+")
 
 
 def status(
-    definitions: Sequence[JobDefinition], store: RedisStore, quarantine_after: int
+    definitions: Sequence[JobDefinition],
+    store: RedisStore,
+    quarantine_after: int,
+    tags: tuple[str, ...],
 ) -> list[JobStatus]:
     """Where each job stands, read from Redis now; `StoreError` when it is away."""
+    host = platform.node()
     now_ms = store.now_ms()
     peeks = store.peek([definition.keys for definition in definitions])
     return [
-        _status(definition, peek, now_ms, quarantine_after)
+        _status(definition, peek, now_ms, quarantine_after, host, tags)
         for definition, peek in zip(definitions, peeks, strict=True)
     ]
 
 
-def _status(definition: JobDefinition, peek: Peek, now_ms: int, quarantine_after: int) -> JobStatus:
+def _status(
+    definition: JobDefinition,
+    peek: Peek,
+    now_ms: int,
+    quarantine_after: int,
+    host: str,
+    tags: tuple[str, ...],
+) -> JobStatus:
     state = peek.state
     known, problem = _known(peek)
     waits_until_ms = quarantined_until_ms(
@@ -36,6 +49,7 @@ def _status(definition: JobDefinition, peek: Peek, now_ms: int, quarantine_after
     )
     # A run without a lease is over, though nobody has recorded it yet.
     running = (state.get("run") or None) if peek.lease_left_ms else None
+    paused = _paused(state.get("paused"), now_ms)
     return JobStatus(
         name=definition.name,
         schedule=str(definition.schedule),
@@ -55,7 +69,22 @@ def _status(definition: JobDefinition, peek: Peek, now_ms: int, quarantine_after
         lease_lost=_number(state.get("count_lease_lost")) or 0,
         stale=_number(state.get("count_stale")) or 0,
         abandoned=_number(state.get("count_abandoned")) or 0,
+        timed_out=_number(state.get("count_timed_out")) or 0,
+        cancelled=_number(state.get("count_cancelled")) or 0,
         quarantined_until=_seconds(waits_until_ms),
+        paused=paused is not None,
+        paused_until=_seconds(_number(paused)),
+        pause_reason=state.get("pause_reason", "") if paused else "",
+        requested=state.get("trigger") or None,
+        progress=_progress(state.get("progress")) if running else None,
+        last_result=state.get("result") or None,
+        last_success=_seconds(_number(state.get("succeeded_ms"))),
+        overdue_since=_seconds(_number(state.get("overdue_ms"))),
+        skips={skip: n for skip in Skip if (n := _number(state.get(f"count_skip_{skip}")))},
+        last_skip=_skip(state.get("skip_reason")),
+        last_skip_due=_seconds(_number(state.get("skip_due_ms"))),
+        enabled=definition.policies.enabled,
+        runs_here=definition.policies.may_run_on(host, tags),
         problem=problem,
     )
 
@@ -104,3 +133,21 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 def _outcome(text: str | None) -> Outcome | None:
     return Outcome(text) if text in set(Outcome) else None
+
+
+def _skip(text: str | None) -> Skip | None:
+    return Skip(text) if text in set(Skip) else None
+
+
+def _paused(text: str | None, now_ms: int) -> str | None:
+    """Until when the job is paused, as it is stored; None: it is not, or not any more."""
+    until_ms = _number(text)
+    return None if not text or (until_ms is not None and until_ms <= now_ms) else text
+
+
+def _progress(text: str | None) -> Progress | None:
+    try:
+        told = json.loads(text or "null")
+        return Progress(told["done"], told["total"], str(told["message"]), told["at_ms"] / 1000)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

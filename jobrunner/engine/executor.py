@@ -281,7 +281,8 @@ class Executor:
     def _fence(
         self, definition: JobDefinition, context: JobContext
     ) -> AbstractContextManager[object]:
-        wanted = self._fenced_by_default if definition.fenced is None else definition.fenced
+        fenced_here = definition.policies.fenced
+        wanted = self._fenced_by_default if fenced_here is None else fenced_here
         return fenced(context, definition, self._store) if wanted else nullcontext()
 
     def _outcome_of(self, active: ActiveRun, error: BaseException) -> tuple[Outcome, str]:

@@ -17,7 +17,7 @@ from gevent.lock import RLock
 from ..clock import RedisClock
 from ..errors import LastRunParseError, StoreError
 from ..job import JobDefinition
-from ..policies import quarantined_until_ms
+from ..quarantine import quarantined_until_ms
 from ..registry import Registry
 from ..run import Run, new_id
 from ..signals import Notify, job_quarantined, send_nothing

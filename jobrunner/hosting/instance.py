@@ -56,7 +56,7 @@ class Instance:
         in_threads: bool = False,
     ) -> None:
         self.id = new_id()
-        if settings.fenced or any(definition.fenced for definition in registry):
+        if settings.fenced or any(definition.policies.fenced for definition in registry):
             install_fences()  # now, and not while other threads use their sessions
         self._pid = os.getpid()
         self._settings = settings

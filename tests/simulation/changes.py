@@ -85,7 +85,7 @@ def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, before: Holdin
     """Is it a repetition of what was abandoned, and may it be?"""
     definition = record.process.definitions[record.job]
     last = job.claims[-1] if job.claims else None
-    if definition.recover and last is not None and before.abandoned_due is not None:
+    if definition.policies.recover and last is not None and before.abandoned_due is not None:
         record.repeats = last
         if record.due != before.abandoned_due:
             watch.object_to(

@@ -94,7 +94,7 @@ def _waits_since(watch: Watch, job: JobRecord) -> tuple[float | None, str]:
 def _due(holding: Holding, definition: JobDefinition, now: float) -> float | None:
     """When it is due, in Redis's seconds; None: who knows."""
     schedule, last = definition.schedule, holding.last
-    if definition.recover and holding.abandoned_due is not None:
+    if definition.policies.recover and holding.abandoned_due is not None:
         return 0.0
     if isinstance(schedule, Every):
         if last is None or last > now + tolerance(schedule):

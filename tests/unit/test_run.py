@@ -37,7 +37,16 @@ def test_a_run_does_not_change() -> None:
 
 
 def test_an_outcome_is_its_word() -> None:
-    words = ["succeeded", "failed", "interrupted", "lease_lost", "stale", "abandoned"]
+    words = [
+        "succeeded",
+        "failed",
+        "timed_out",
+        "cancelled",
+        "interrupted",
+        "lease_lost",
+        "stale",
+        "abandoned",
+    ]
 
     assert words == [str(outcome) for outcome in Outcome]
     assert Outcome.LEASE_LOST is Outcome("lease_lost")

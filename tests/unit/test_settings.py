@@ -45,6 +45,12 @@ class TestWhereTheyComeFrom:
             "fenced": False,
             "quarantine_after": 3,
             "min_replicas": 0,
+            "timezone": "UTC",
+            "tags": (),
+            "history_age": None,
+            "max_traceback": 4000,
+            "max_result": 4000,
+            "progress_interval": 0.5,
         } == {name: getattr(settings, name) for name in NAMES}
         assert 2.0 == settings.call_timeout
 
@@ -157,6 +163,14 @@ BAD: list[tuple[str, Any, str]] = [
     ("quarantine_after", 0, "a whole number from 1 to 1000"),
     ("min_replicas", -1, "a whole number from 0 to 100"),
     ("min_replicas", True, "a whole number from 0 to 100"),
+    ("timezone", "Mars/Olympus", "a name of the tz database"),
+    ("timezone", 1, "a name of the tz database"),
+    ("tags", 5, "words such as 'web eu'"),
+    ("tags", ["web", ""], "words such as 'web eu'"),
+    ("history_age", 0, "from 1 to"),
+    ("max_traceback", -1, "a whole number from 0"),
+    ("max_result", "big", "a whole number from 0"),
+    ("progress_interval", 0, "from 0.01"),
 ]
 
 
