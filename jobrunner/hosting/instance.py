@@ -177,6 +177,9 @@ class Instance:
             replicas=Replicas(settings.min_replicas, int(settings.call_timeout * 500))
             if settings.min_replicas
             else None,
+            history_age_ms=None
+            if settings.history_age is None
+            else int(settings.history_age * 1000),
         )
 
     def _announce(self) -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -30,6 +30,7 @@ from .answers import (
     Ending,
     Finish,
     Peek,
+    Report,
     Status,
     answer_of,
     described,
@@ -40,11 +41,10 @@ from .answers import (
 )
 from .connect import Client, servers_of
 from .link import Link, TooFewReplicasError
+from .replies import in_order, values_of
 from .scripts import Batch
 from .servers import Replicas, Reply, Words
 from .trouble import eviction_problem, explained
-
-T = TypeVar("T")
 
 logger = logging.getLogger("jobrunner")
 
@@ -68,6 +68,7 @@ class RedisStore:
         forget_after_ms: int,
         clock: RedisClock,
         replicas: Replicas | None = None,
+        history_age_ms: int | None = None,
     ) -> None:
         self._servers = servers_of(client)
         self.link = Link(self._servers.where, clock.trust)
@@ -76,6 +77,7 @@ class RedisStore:
         self._instance = instance
         self._lease_ms = lease_ms
         self._history = history
+        self._history_age_ms = history_age_ms
         self._forget_after_ms = forget_after_ms
         self._clock = clock
         self._replicas = replicas
@@ -104,13 +106,13 @@ class RedisStore:
             self._take_back_unreplicated(asks, groups, replies, self._replicas.number)
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
-        return _in_order(groups, values, answer_of, len(asks))
+        return in_order(groups, values, answer_of, len(asks))
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
         groups = self._grouped(definition for definition, _ in claims)
         values = self._told(self._sent(scripts.give_back, _of_claims(claims, groups)))
-        return _in_order(groups, values, bool, len(claims), skip=0)
+        return in_order(groups, values, bool, len(claims), skip=0)
 
     def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Renew the leases of runs; False: the run owns its job no more.
@@ -125,8 +127,8 @@ class RedisStore:
             )
             for slot, indexes in groups.items()
         }
-        values = _values(self._sent(scripts.renew, batches))
-        return _in_order(groups, values, bool, len(runs), skip=0)
+        values = values_of(self._sent(scripts.renew, batches))
+        return in_order(groups, values, bool, len(runs), skip=0)
 
     def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         """Record how runs ended, and release what is still theirs; at most `MAX_BATCH`."""
@@ -134,14 +136,30 @@ class RedisStore:
         groups = self._grouped(ending.definition for ending in endings)
         batches = {}
         for slot, indexes in groups.items():
-            batch = batches[slot] = Batch([], [self._injected_ms(), self._history])
+            age_ms = "" if self._history_age_ms is None else self._history_age_ms
+            batch = batches[slot] = Batch([], [self._injected_ms(), self._history, age_ms])
             for ending in (endings[i] for i in indexes):
                 batch.keys.extend(ending.definition.encoded_keys)
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
                 batch.arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
+                batch.arguments.extend((ending.attempts, ending.traceback, ending.result))
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
-        return _in_order(groups, values, finish_of, len(endings))
+        return in_order(groups, values, finish_of, len(endings))
+
+    def progress(self, reports: Sequence[Report]) -> list[bool | StoreError]:
+        """Write how far runs are; at most `MAX_BATCH`. False: it is not the running run."""
+        now = self._clock.trust()
+        groups = self._grouped(report.definition for report in reports)
+        batches = {}
+        for slot, indexes in groups.items():
+            batch = batches[slot] = Batch([], [self._injected_ms()])
+            for report in (reports[i] for i in indexes):
+                batch.keys.append(report.definition.encoded_keys[1])
+                ago_ms = max(0, int((now - report.told_at) * 1000))
+                batch.arguments.extend((report.run_id, report.members, ago_ms))
+        values = self._told(self._sent(scripts.progress, batches))
+        return in_order(groups, values, bool, len(reports), skip=0)
 
     def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
         """A token above `above` for the running run; None: it is not the running run any more."""
@@ -341,7 +359,7 @@ class RedisStore:
                 answered.append(slot)
         if answered:
             self.link.answered(answered, replicated=replicated)
-        return _values(replies)
+        return values_of(replies)
 
     def _tell_of(self, error: StoreError) -> None:
         if error.__cause__ is None or not _is_wrong_type(error.__cause__):
@@ -364,36 +382,6 @@ def _of_claims(
         )
         for slot, indexes in groups.items()
     }
-
-
-def _values(replies: Mapping[int, Reply]) -> dict[int, Any]:
-    """The values of the replies; raises when all of them are errors."""
-    values = {slot: reply.value for slot, reply in replies.items()}
-    errors = [value for value in values.values() if isinstance(value, StoreError)]
-    if errors and len(errors) == len(values):
-        raise errors[0]
-    return values
-
-
-def _in_order(
-    groups: Mapping[int, list[int]],
-    values: Mapping[int, Any],
-    read: Callable[[Any], T],
-    number: int,
-    *,
-    skip: int = 2,
-) -> list[T | StoreError]:
-    """The answers of all slots in the order of the questions; `skip`: the clocks before them."""
-    answers: list[Any] = [None] * number
-    for slot, indexes in groups.items():
-        value = values.get(slot)
-        if isinstance(value, StoreError):
-            for index in indexes:
-                answers[index] = value
-        elif indexes:
-            for index, raw in zip(indexes, value[skip:], strict=True):  # type: ignore[index]
-                answers[index] = raw if isinstance(raw, StoreError) else read(raw)
-    return answers
 
 
 def _store_error(error: Exception, slots: Iterable[int]) -> StoreError:
