@@ -22,6 +22,7 @@ from ..engine import controls
 from ..engine.conditions import Conditions
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
+from ..engine.progress import ProgressBoard
 from ..engine.scheduler import Scheduler
 from ..errors import ConfigurationError, RefusedError, StoreError
 from ..job import JobDefinition
@@ -78,6 +79,9 @@ class Instance:
             on_lost=lambda lease, why: self.executor.tell(lease, why),
             on_failure=self.store.link.failed,
         )
+        self.progress = ProgressBoard(
+            self.store, interval=settings.progress_interval, trust=self._trust
+        )
         self.executor = Executor(
             self.store,
             self.keeper,
@@ -86,8 +90,12 @@ class Instance:
             slots=settings.max_concurrent_runs,
             in_threads=in_threads,
             trust=self._trust,
+            instance=self.id,
             fenced_by_default=settings.fenced,
             check_interval=settings.check_interval,
+            max_traceback=settings.max_traceback,
+            max_result=settings.max_result,
+            progress=self.progress,
             notify=notify,
         )
         self.scheduler = Scheduler(
@@ -133,6 +141,7 @@ class Instance:
             home.call(self.keeper.start)
         home.spawn(lambda: self._loop_around(self.keeper.expire))
         home.spawn(lambda: self._loop_around(self.executor.remind))
+        home.spawn(lambda: self.progress.loop(lambda: self.is_here))
         home.spawn(lambda: self.scheduler.loop(lambda: self.is_here))
         atexit.register(self.stop)
 
@@ -226,6 +235,9 @@ class Instance:
             replicas=Replicas(settings.min_replicas, int(settings.call_timeout * 500))
             if settings.min_replicas
             else None,
+            history_age_ms=None
+            if settings.history_age is None
+            else int(settings.history_age * 1000),
         )
 
     def _announce(self) -> None:
@@ -256,16 +268,20 @@ class Instance:
 
     @contextmanager
     def _leases_kept(self) -> Iterator[None]:
-        """Keep the leases of an instance that was not started; a started one does it itself.
+        """Keep the leases of an instance that was not started, and send what its runs tell of
+        their progress; a started one does it itself.
 
         In a thread here too: a job that blocks the hub must not lose its job to another instance.
         """
         in_thread = self._home is None and not self._in_process
+        sender = gevent.spawn(self.progress.loop) if self._home is None else None
         if in_thread:
             self.keeper.start()
         try:
             yield
         finally:
+            if sender is not None:
+                sender.kill()
             if in_thread:
                 self.keeper.stop()
 

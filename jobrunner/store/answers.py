@@ -117,6 +117,29 @@ class Ending(NamedTuple):
     error: str
     #: Trust seconds at which it ended.
     ended_at: float
+    attempts: int = 1
+    #: The end of the exception's traceback.
+    traceback: str = ""
+    #: What the job returned, as JSON.
+    result: str = ""
+
+
+class Report(NamedTuple):
+    """How far one run is, on its way to Redis."""
+
+    definition: JobDefinition
+    run_id: str
+    done: float
+    total: float | None
+    message: str
+    #: Trust seconds at which the job told it.
+    told_at: float
+
+    @property
+    def members(self) -> str:
+        """The members of the JSON object that Redis keeps; the script adds when it was."""
+        told = {"done": self.done, "total": self.total, "message": self.message}
+        return json.dumps(told)[1:-1]
 
 
 class Finish(NamedTuple):
@@ -316,6 +339,10 @@ def entry_of(job: str, raw: Mapping[Any, Any]) -> HistoryEntry | None:
             finished_at=_seconds(fields["finished_ms"]),
             outcome=Outcome(fields["outcome"]),
             error=fields["error"] or None,
+            attempts=int(fields.get("attempts", 1)),
+            traceback=fields.get("traceback"),
+            result=fields.get("result"),
+            request=fields.get("request"),
         )
     except (KeyError, ValueError):
         return None

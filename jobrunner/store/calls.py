@@ -24,6 +24,7 @@ from ..keys import FleetKeys
 from . import scripts
 from .connect import Client, servers_of
 from .link import Link
+from .replies import values_of
 from .scripts import Batch
 from .servers import Replicas, Reply, Words
 from .trouble import eviction_problem, explained
@@ -132,15 +133,6 @@ class Calls:
         if os.getpid() != self._pid:
             # Greenlets live on in a forked child: the copy of a run must not end the run.
             raise StoreError("this process was forked from the one that speaks for this instance")
-
-
-def values_of(replies: Mapping[int, Reply]) -> dict[int, Any]:
-    """The values of the replies; raises when all of them are errors."""
-    values = {slot: reply.value for slot, reply in replies.items()}
-    errors = [value for value in values.values() if isinstance(value, StoreError)]
-    if errors and len(errors) == len(values):
-        raise errors[0]
-    return values
 
 
 def _store_error(error: Exception, slots: Iterable[int]) -> StoreError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from ..clock import RedisClock
 from ..errors import StoreError
@@ -28,6 +28,7 @@ from .answers import (
     Ending,
     Finish,
     Peek,
+    Report,
     Status,
     answer_of,
     control_of,
@@ -39,13 +40,12 @@ from .answers import (
     peek_of,
     text,
 )
-from .calls import Calls, values_of
+from .calls import Calls
 from .connect import Client
 from .link import TooFewReplicasError
+from .replies import in_order, values_of
 from .scripts import Batch
 from .servers import Replicas, Reply, Words
-
-T = TypeVar("T")
 
 logger = logging.getLogger("jobrunner")
 
@@ -72,11 +72,13 @@ class RedisStore(Calls):
         forget_after_ms: int,
         clock: RedisClock,
         replicas: Replicas | None = None,
+        history_age_ms: int | None = None,
     ) -> None:
         super().__init__(client, namespace, clock)
         self._instance = instance
         self._lease_ms = lease_ms
         self._history = history
+        self._history_age_ms = history_age_ms
         self._forget_after_ms = forget_after_ms
         self._replicas = replicas
         #: The newest entry of the control stream that was read.
@@ -109,13 +111,13 @@ class RedisStore(Calls):
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
         self._hear_of_control(values.get(self._home))
-        return _in_order(groups, values, answer_of, len(asks), skip=3)
+        return in_order(groups, values, answer_of, len(asks), skip=3)
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
         groups = self._grouped(definition for definition, _ in claims)
         values = self._told(self._sent(scripts.give_back, _of_claims(claims, groups)))
-        return _in_order(groups, values, bool, len(claims), skip=0)
+        return in_order(groups, values, bool, len(claims), skip=0)
 
     def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Renew the leases of runs; False: the run owns its job no more.
@@ -131,7 +133,7 @@ class RedisStore(Calls):
             for slot, indexes in groups.items()
         }
         values = values_of(self._sent(scripts.renew, batches))
-        return _in_order(groups, values, bool, len(runs), skip=0)
+        return in_order(groups, values, bool, len(runs), skip=0)
 
     def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         """Record how runs ended, and release what is still theirs; at most `MAX_BATCH`."""
@@ -139,14 +141,30 @@ class RedisStore(Calls):
         groups = self._grouped(ending.definition for ending in endings)
         batches = {}
         for slot, indexes in groups.items():
-            batch = batches[slot] = Batch([], [self._injected_ms(), self._history])
+            age_ms = "" if self._history_age_ms is None else self._history_age_ms
+            batch = batches[slot] = Batch([], [self._injected_ms(), self._history, age_ms])
             for ending in (endings[i] for i in indexes):
                 batch.keys.extend(ending.definition.encoded_keys)
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
                 batch.arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
+                batch.arguments.extend((ending.attempts, ending.traceback, ending.result))
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
-        return _in_order(groups, values, finish_of, len(endings))
+        return in_order(groups, values, finish_of, len(endings))
+
+    def progress(self, reports: Sequence[Report]) -> list[bool | StoreError]:
+        """Write how far runs are; at most `MAX_BATCH`. False: it is not the running run."""
+        now = self._clock.trust()
+        groups = self._grouped(report.definition for report in reports)
+        batches = {}
+        for slot, indexes in groups.items():
+            batch = batches[slot] = Batch([], [self._injected_ms()])
+            for report in (reports[i] for i in indexes):
+                batch.keys.append(report.definition.encoded_keys[1])
+                ago_ms = max(0, int((now - report.told_at) * 1000))
+                batch.arguments.extend((report.run_id, report.members, ago_ms))
+        values = self._told(self._sent(scripts.progress, batches))
+        return in_order(groups, values, bool, len(reports), skip=0)
 
     def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
         """A token above `above` for the running run; None: it is not the running run any more."""
@@ -324,24 +342,3 @@ def _of_claims(
         )
         for slot, indexes in groups.items()
     }
-
-
-def _in_order(
-    groups: Mapping[int, list[int]],
-    values: Mapping[int, Any],
-    read: Callable[[Any], T],
-    number: int,
-    *,
-    skip: int = 2,
-) -> list[T | StoreError]:
-    """The answers of all slots in the order of the questions; `skip`: the clocks before them."""
-    answers: list[Any] = [None] * number
-    for slot, indexes in groups.items():
-        value = values.get(slot)
-        if isinstance(value, StoreError):
-            for index in indexes:
-                answers[index] = value
-        elif indexes:
-            for index, raw in zip(indexes, value[skip:], strict=True):  # type: ignore[index]
-                answers[index] = raw if isinstance(raw, StoreError) else read(raw)
-    return answers

@@ -83,6 +83,7 @@ class Fleet:
         lease_ms: int = 30_000,
         history: int = 100,
         forget_after_ms: int = 60_000,
+        history_age_ms: int | None = None,
     ) -> RedisStore:
         """The store of one instance."""
         store = RedisStore(
@@ -93,6 +94,7 @@ class Fleet:
             history=history,
             forget_after_ms=forget_after_ms,
             clock=self.clock(),
+            history_age_ms=history_age_ms,
         )
         self._stores.append(store)
         return store
@@ -151,8 +153,10 @@ class Fleet:
         error: str = "",
         seconds_ago: float = 0,
         store: RedisStore | None = None,
+        **more: Any,
     ) -> Finish:
-        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago)
+        """Record an end; `more`: the attempts, the traceback, the result."""
+        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago, **more)
         (answer,) = (store or self.one).finish([ending])
         return answer
 

@@ -17,7 +17,9 @@
 --   given_back     the last run id that was given back: its claim may yet arrive
 --   paused         until which ms a person has paused the job, '-': until resumed; pause_reason
 --   trigger        a request to run now that no run has taken     cancel  the run id to be stopped
---   succeeded_ms   the end of the last success       overdue_ms  when it was noticed that none came
+--   succeeded_ms, result  when a run last succeeded, and what that one returned (JSON)
+--   overdue_ms     when it was noticed that no success came
+--   progress       how far the running run is (JSON)
 --   skip_reason, skip_due_ms          the last due time that passed without a run, and why
 --   skip_due_REASON                   the last one of that reason
 --   runs, count_OUTCOME, count_skip_REASON             counters
@@ -124,16 +126,42 @@ end
 
 -- What the state holds of a running run, and what its claim replaced, is over.
 local function forget_run(state)
-  redis.call('HDEL', state, 'run', 'instance', 'request', 'cancel', 'before_k', 'before_last_ms',
-    'before_due_ms', 'before_served_ms', 'before_abandoned_run', 'before_abandoned_due_ms',
-    'before_trigger')
+  redis.call('HDEL', state, 'run', 'instance', 'request', 'cancel', 'progress', 'before_k',
+    'before_last_ms', 'before_due_ms', 'before_served_ms', 'before_abandoned_run',
+    'before_abandoned_due_ms', 'before_trigger')
 end
 
--- Writes how a run ended, into state and history, and makes the job free.
-local function record(keys, job, finished_ms, outcome, err, history_limit)
+-- A run has succeeded: since when the job is well, and what it returned.
+local function succeeded(keys, job, at_ms, result)
+  job.succeeded_ms, job.overdue_ms = at_ms, nil
+  redis.call('HSET', keys.state, 'succeeded_ms', text(at_ms))
+  redis.call('HDEL', keys.state, 'overdue_ms')
+  if result == '' then
+    redis.call('HDEL', keys.state, 'result')
+  else
+    redis.call('HSET', keys.state, 'result', result)
+  end
+end
+
+-- Adds an entry to a history; `more` are fields that most entries do not have.
+local function add_entry(history, history_limit, fields, more)
+  for field, value in pairs(more) do
+    if value and value ~= '' then
+      fields[#fields + 1] = field
+      fields[#fields + 1] = value
+    end
+  end
+  return redis.pcall('XADD', history, 'MAXLEN', history_limit, '*', unpack(fields))
+end
+
+-- Writes how a run ended, into state and history, and makes the job free. `more`: what else there
+-- is to say of it, as fields of its entry: attempts, traceback, result.
+local function record(keys, job, finished_ms, outcome, err, history_limit, more)
+  more = more or {}
+  more.request = redis.call('HGET', keys.state, 'request')
   redis.call('HSET', keys.state, 'finished_ms', text(finished_ms), 'outcome', outcome, 'error', err)
   forget_run(keys.state)
-  job.finished_ms = finished_ms
+  job.finished_ms, job.cancel = finished_ms, ''
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
   if outcome == 'abandoned' then
     job.abandoned_run, job.abandoned_due_ms = job.run, whole(job.due_ms) or job.started_ms
@@ -141,15 +169,19 @@ local function record(keys, job, finished_ms, outcome, err, history_limit)
     redis.call('HSET', keys.state, 'abandoned_run', job.run,
       'abandoned_due_ms', text(job.abandoned_due_ms), 'abandoned_ms', text(finished_ms),
       'abandoned_in_row', text(job.abandoned_in_row))
-  elseif outcome == 'succeeded' or outcome == 'failed' then
+  elseif outcome == 'succeeded' or outcome == 'failed' or outcome == 'timed_out'
+      or outcome == 'cancelled' then
     -- It ended, well or badly, and its instance lived: the row is broken.
     redis.call('HDEL', keys.state, 'abandoned_in_row')
     job.abandoned_in_row = 0
   end
-  local added = redis.pcall('XADD', keys.history, 'MAXLEN', history_limit, '*', 'run', job.run,
+  if outcome == 'succeeded' then
+    succeeded(keys, job, finished_ms, more.result or '')
+  end
+  local added = add_entry(keys.history, history_limit, { 'run', job.run,
     'token', text(job.token), 'instance', job.instance, 'due_ms', job.due_ms,
     'started_ms', text(job.started_ms), 'finished_ms', text(finished_ms),
-    'outcome', outcome, 'error', err)
+    'outcome', outcome, 'error', err }, more)
   job.run = false
   job.lease_left = 0
   if type(added) == 'table' and added.err then
