@@ -113,6 +113,11 @@ class AppState:
     def history(self, name: str, limit: int) -> list[HistoryEntry]:
         return self.instance().store.history(self.registry.get(name), limit)
 
+    @property
+    def context(self) -> JobContext:
+        """What runs get copies of."""
+        return self._context
+
     def create_fence_table(self) -> str:
         """Create the table of fenced sessions in the jobs' database, unless it is there. Returns
         the database, in words.

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "opentelemetry": {"faces"},
     "sentry_sdk": {"faces"},
     "click": {"faces", "hosting"},
+    "rich": {"faces"},
     "pytest": {"testing"},
     "fakeredis": {"testing"},
     "gunicorn": {"hosting"},

@@ -144,13 +144,14 @@ def finish_of(raw: Sequence[Any]) -> Finish:
     return Finish(text(raw[0]), known_of(raw[1]), text(raw[2]))
 
 
-def described(definition: JobDefinition) -> str:
-    """What other processes read of a job."""
+def described(definition: JobDefinition, instance: str) -> str:
+    """What other processes read of a job; `instance` is who says so."""
     return json.dumps(
         {
             "schedule": str(definition.schedule),
             "sync_key": definition.keys.sync_key,
             "origin": definition.origin,
+            "instance": instance,
         }
     )
 

@@ -41,7 +41,7 @@ from .answers import (
 from .connect import Client, servers_of
 from .link import Link, TooFewReplicasError
 from .scripts import Batch
-from .servers import Replicas, Reply, Words
+from .servers import Replicas, Reply, Servers, Words
 from .trouble import eviction_problem, explained
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class RedisStore:
         moved: dict[str, str] = {}
         for start in range(0, len(definitions), MAX_BATCH):
             chunk = definitions[start : start + MAX_BATCH]
-            written = [part for d in chunk for part in (d.name, described(d))]
+            written = [part for d in chunk for part in (d.name, described(d, self._instance))]
             before = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
             self._command("HSET", self._fleet.jobs, *written)
             for definition, raw in zip(chunk, before, strict=True):
@@ -203,6 +203,11 @@ class RedisStore:
         entries = self._command("XREVRANGE", key, "+", "-", "COUNT", limit, slot=slot)
         found = [entry_of(definition.name, fields) for _, fields in entries]
         return [entry for entry in found if entry is not None]
+
+    @property
+    def servers(self) -> Servers:
+        """Where the keys lie, for questions that are not about jobs alone."""
+        return self._servers
 
     def close(self) -> None:
         """Close the connections."""

@@ -75,11 +75,13 @@ class TestAnnouncements:
                 "schedule": "every minute",
                 "sync_key": "{shop}:job:purge",
                 "origin": origin,
+                "instance": "one",
             },
             "report": {
                 "schedule": "cron '0 3 * * *' in Europe/Vienna",
                 "sync_key": "REPORT",
                 "origin": origin,
+                "instance": "one",
             },
         }
 

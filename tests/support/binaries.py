@@ -63,4 +63,5 @@ if __name__ == "__main__":
     missing = [] if find_redis() else ["redis"]
     missing += [] if find_postgres() else ["postgresql"]
     missing += [] if find_mariadb() else ["mariadb"]
+    missing += [] if shutil.which("tmux") else ["tmux"]
     print(" ".join(missing))
