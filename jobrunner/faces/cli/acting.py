@@ -20,7 +20,10 @@ from .screen import say
     "--timeout", type=words.Duration(), help="How long --wait waits, such as 90s or 10m.  [no end]"
 )
 def trigger(name: str, wait: bool, queue: bool, timeout: float | None) -> None:
-    """Ask the fleet for a run of the job now, due or not."""
+    """Ask the fleet for a run of a job now.
+
+    Due or not. One of the instances takes it.
+    """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout says how long --wait waits: give both.")
     app = state()
@@ -44,7 +47,10 @@ def trigger(name: str, wait: bool, queue: bool, timeout: float | None) -> None:
 def pause(
     name: str, until: datetime | timedelta | None, seconds: float | None, reason: str
 ) -> None:
-    """Claim no run of the job until it is resumed, or for some time; what runs goes on."""
+    """Start no run of a job for a while.
+
+    Until it is resumed, unless told otherwise; what runs goes on.
+    """
     if until is not None and seconds is not None:
         raise click.UsageError("--until and --for both say when the pause ends: give one.")
     app = state()
@@ -70,7 +76,10 @@ def resume(name: str) -> None:
 @command("reset")
 @job_name
 def reset(name: str) -> None:
-    """Forget the last start and the quarantine of a job, as if it had never run."""
+    """Forget when a job last started.
+
+    And its quarantine: it is due as if it had never run.
+    """
     state().reset(name)
     say(f"Reset {name!r}.")
 
@@ -78,6 +87,6 @@ def reset(name: str) -> None:
 @command("cancel")
 @job_name
 def cancel(name: str) -> None:
-    """Interrupt the run of the job, wherever it is."""
+    """Interrupt a job's run, wherever it is."""
     run_id = state().cancel(name)
     say(f"Told run {run_id} of {name!r} to end.")

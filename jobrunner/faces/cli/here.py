@@ -10,6 +10,7 @@ from ...run import Progress
 from . import words
 from .group import Problem, command, job_name, state
 from .reports import end_with
+from .safe import safe
 from .screen import console, drawn_text, draws, say
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 @command("run")
 @job_name
 def run(name: str) -> None:
-    """Run the job in this process now, due or not, under a lease as everywhere.
+    """Run a job in this process now.
 
+    Due or not, and paused or not; under a lease, as everywhere.
     Ctrl-C interrupts the run, records that, and releases the job.
     """
     app = state()
@@ -36,13 +38,19 @@ def run(name: str) -> None:
 
 @command("serve")
 def serve() -> None:
-    """Run the jobs in this process, without a web server, until TERM or INT."""
+    """Run the jobs here, without a web server.
+
+    Until TERM or INT.
+    """
     state().run_jobs()
 
 
 @command("init-db")
 def init_db() -> None:
-    """Create the table that fenced jobs need, in the database of the jobs."""
+    """Create the table that fenced jobs need.
+
+    In the database of the jobs; a second time changes nothing.
+    """
     say(f"The table jobrunner_fence is in {state().create_fence_table()}.")
 
 
@@ -56,7 +64,7 @@ def _told_progress() -> Iterator[Callable[[Progress], None]]:
         share = words.fraction(progress)
         if share is not None and int(share * 10) > tenths:
             tenths = int(share * 10)
-            say(words.progress(progress))
+            say(safe(words.progress(progress)))
 
     yield tell
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @command("list")
 @as_json
 def list_jobs(as_json: bool) -> None:
-    """Each job: its schedule, last run, next due time and last outcome."""
+    """Each job: schedule, runs and outcome."""
     app = state()
     statuses = app.status()
     if as_json:
@@ -37,7 +37,7 @@ def list_jobs(as_json: bool) -> None:
 @job_name
 @as_json
 def show(name: str, as_json: bool) -> None:
-    """Everything that is known of one job."""
+    """All that is known of one job."""
     app = state()
     status = status_of(app, name)
     if as_json:
@@ -61,7 +61,10 @@ class Due:
 )
 @as_json
 def upcoming(name: str | None, count: int, as_json: bool) -> None:
-    """The coming due times, soonest first; of one job, or of all."""
+    """The coming due times, soonest first.
+
+    Of one job, or of all.
+    """
     app = state()
     if name is not None:
         app.registry.get(name)
@@ -86,7 +89,7 @@ def upcoming(name: str | None, count: int, as_json: bool) -> None:
 )
 @as_json
 def history(name: str, limit: int, outcome: str | None, as_json: bool) -> None:
-    """The past runs of a job, the newest first."""
+    """Past runs of a job, newest first."""
     app = state()
     app.registry.get(name)
     entries = app.history(name, limit, None if outcome is None else Outcome(outcome))
@@ -104,7 +107,7 @@ def history(name: str, limit: int, outcome: str | None, as_json: bool) -> None:
 @command("instances")
 @as_json
 def instances(as_json: bool) -> None:
-    """The instances that check and run jobs now."""
+    """The instances that run jobs now."""
     app = state()
     alive = app.instances()
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...run import HistoryEntry, Outcome
 from . import words
 from .group import Problem
+from .safe import safe
 from .screen import say
 
 
@@ -14,8 +15,8 @@ def end_with(entry: HistoryEntry) -> None:
     attempts = f", {entry.attempts} attempts" if entry.attempts > 1 else ""
     told = f"{entry.job}: {entry.outcome} after {took}{attempts}"
     if entry.outcome is Outcome.SUCCEEDED:
-        say(told if entry.result is None else f"{told}: {entry.result}")
+        say(told if entry.result is None else f"{told}: {safe(entry.result)}")
         return
     if entry.traceback:
         say(entry.traceback, err=True)
-    raise Problem(f"{told}: {entry.error}" if entry.error else told)
+    raise Problem(f"{told}: {safe(entry.error)}" if entry.error else told)

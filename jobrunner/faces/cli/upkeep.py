@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @command("doctor")
 @as_json
 def doctor(as_json: bool) -> None:
-    """Look for what is wrong with Redis, the database, this process and the jobs.
+    """Look for what is wrong, and its mend.
 
-    Exit code 1 if anything is a failure.
+    In Redis, the database, this process and the jobs. Exit code 1 if anything is a failure.
     """
     found = engine_doctor.examine(_patient(state()))
     if as_json:
@@ -45,9 +45,10 @@ def doctor(as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(dry_run: bool, yes: bool) -> None:
-    """Remove what jobs left in Redis that are announced there and registered no more.
+    """Remove what former jobs left in Redis.
 
-    A job stays that is running, or that a live instance announced or ran.
+    Of those that are announced there and not registered here. A job stays
+    that is running, or that a live instance announced or ran.
     """
     app = state()
     leftovers = Leftovers(app.instance().store.servers, app.settings.namespace)

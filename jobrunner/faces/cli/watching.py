@@ -48,7 +48,10 @@ class View(NamedTuple):
 
 @command("watch")
 def watch() -> None:
-    """The jobs as they run, on a screen that is new each second. Ctrl-C ends it."""
+    """Follow the jobs on a screen.
+
+    It is new each second. Ctrl-C ends it.
+    """
     app = state()
     if not is_terminal():
         raise click.UsageError("watch draws on a terminal; for a file or a pipe: list, list --json")
