@@ -102,7 +102,9 @@ def latency(taken: Sequence[float], call_timeout: float) -> Finding:
     return Finding("latency", Level.OK, seen)
 
 
-def clocks(ahead: float) -> Finding:
+def clocks(ahead: float | Refused) -> Finding:
+    if isinstance(ahead, Refused):
+        return _could_not_look("clocks", "its time is not told", ahead)
     side = "ahead of" if ahead > 0 else "behind"
     if abs(ahead) > _CLOCK_SECONDS:
         return Finding(

@@ -68,18 +68,21 @@ class Probes:
         return self._servers.where
 
     def pings(self, number: int) -> list[float]:
-        """How many seconds each of so many PINGs took."""
+        """How many seconds each of so many PINGs took; one that is refused is answered too."""
         taken = []
         for _ in range(number):
             sent_at = self._trust()
-            self._answer("PING")
+            self._answer_or_refusal("PING")
             taken.append(self._trust() - sent_at)
         return taken
 
-    def clock_ahead(self, clock: Callable[[], float]) -> float:
+    def clock_ahead(self, clock: Callable[[], float]) -> float | Refused:
         """How many seconds Redis's clock is ahead of `clock`, give or take half a round trip."""
         before = clock()
-        seconds, micros = self._answer("TIME")
+        answer = self._answer_or_refusal("TIME")
+        if isinstance(answer, Refused):
+            return answer
+        seconds, micros = answer
         return float(seconds + micros / 1_000_000 - (before + clock()) / 2)
 
     def info(self, section: str) -> Mapping[str, Any] | Refused:
@@ -133,11 +136,14 @@ class Probes:
 
     def _mapping(self, words: Words) -> Mapping[str, Any] | Refused:
         try:
-            answer = self._answer(*words)
+            answer = self._answer_or_refusal(*words)
         except StoreError as error:
+            # Managed servers do not know CONFIG, or not all of INFO.
             if isinstance(error.__cause__, ResponseError):
                 return Refused(str(error.__cause__))
             raise
+        if isinstance(answer, Refused):
+            return answer
         if isinstance(answer, Mapping):
             return {text(name): _plain(value) for name, value in answer.items()}
         if isinstance(answer, list):
@@ -145,8 +151,14 @@ class Probes:
             return {text(name): text(value) for name, value in pairs}
         return Refused(f"it answered {answer!r}")
 
-    def _answer(self, *words: Any) -> Any:
-        (answer,) = self._ask([(self._home, words)])
+    def _answer_or_refusal(self, *words: Any) -> Any:
+        """The answer; `Refused` when this user lacks the right, `StoreError` for all else."""
+        try:
+            (answer,) = self._servers.ask([(self._home, words)])
+        except (RedisError, OSError) as error:
+            answer = error
+        if _is_refusal(answer):
+            return Refused(str(answer))
         if isinstance(answer, Exception):
             raise StoreError(explained(answer)) from answer
         return answer

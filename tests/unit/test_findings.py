@@ -95,6 +95,7 @@ def test_clocks() -> None:
     assert Finding("clocks", Level.OK, "Redis's is 20 ms behind ours") == findings.clocks(-0.02)
     assert_mended(findings.clocks(3600.0), Level.WARN, "3600.0 s ahead of ours", "NTP")
     assert_mended(findings.clocks(-2), Level.WARN, "2.0 s behind")
+    assert_mended(findings.clocks(NOT_TOLD), Level.WARN, "could not look")
 
 
 def test_rights() -> None:
