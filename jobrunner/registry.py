@@ -35,6 +35,29 @@ class Registry:
         self.version += 1
         return definition
 
+    def check(self, job: Job) -> JobDefinition:
+        """The definition of `job`, were it put in the place of its namesake; raises as that would,
+        and changes nothing.
+        """
+        definition = JobDefinition.of(job, self._namespace)
+        self._refuse_shared_keys(definition)
+        return definition
+
+    def replace(self, job: Job) -> JobDefinition:
+        """Put `job` in the place of the one that has its name, whatever that is."""
+        self.check(job)
+        if job.name in self._definitions:
+            self.unregister(job.name)
+        return self.register(job)
+
+    def unregister(self, name: str) -> None:
+        """Take a job away; `UnknownJobError` when it is not there."""
+        definition = self.get(name)
+        del self._definitions[name]
+        for key in definition.keys.all():
+            del self._owners[key]
+        self.version += 1
+
     def get(self, name: str) -> JobDefinition:
         """The job of that name; `UnknownJobError` suggests the nearest one."""
         try:

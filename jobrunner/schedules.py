@@ -28,6 +28,13 @@ _UNITS_MS = {
 class Schedule(ABC):
     """When a job is due. Subclasses are immutable and read no clock."""
 
+    #: What the interval counts from: the last start, or the last finish.
+    counts_from: str = "start"
+
+    #: Whether the due times lie on a grid of their own, whenever the last run was. Those from
+    #: before the schedule was deployed never count, and each may be made good (`misfire="all"`).
+    on_grid: bool = True
+
     #: A last run further ahead of now than this many milliseconds was written by a wrong clock.
     future_tolerance_ms: int = 3600 * 1000
 
@@ -46,6 +53,12 @@ class Schedule(ABC):
     def next_due_ms(self, last_ms: int) -> int:
         """The due time that follows a start at `last_ms`, in Unix milliseconds."""
         return math.ceil(self.next_after(last_ms / 1000) * 1000)
+
+    def next_due_from_ms(self, last_ms: int, from_ms: int) -> int:
+        """The first due time at or after `from_ms` in the row that begins with a start at
+        `last_ms`.
+        """
+        return self.next_due_ms(max(last_ms, from_ms - 1))
 
     def early_until_ms(self, due_ms: int) -> int:
         """The last millisecond at which a run for `due_ms` would be too early."""
@@ -70,6 +83,14 @@ class Every(Schedule):
 
     def next_due_ms(self, last_ms: int) -> int:
         return last_ms + self.interval_ms
+
+    @property
+    def on_grid(self) -> bool:  # type: ignore[override]
+        return False
+
+    def next_due_from_ms(self, last_ms: int, from_ms: int) -> int:
+        intervals = max(1, -((last_ms - from_ms) // self.interval_ms))
+        return last_ms + intervals * self.interval_ms
 
     def early_until_ms(self, due_ms: int) -> int:
         return due_ms  # *more* than the interval, not as much as

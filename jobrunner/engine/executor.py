@@ -19,7 +19,14 @@ from gevent.threadpool import ThreadPool
 
 from ..clock import Clock
 from ..context import JobContext
-from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StaleRunError, StoreError
+from ..errors import (
+    LeaseLostError,
+    RunCancelledError,
+    RunInterruptedError,
+    RunStopped,
+    StaleRunError,
+    StoreError,
+)
 from ..job import JobDefinition
 from ..run import Outcome, Run
 from ..signals import Notify, lease_lost, send_nothing
@@ -163,6 +170,12 @@ class Executor:
             self._stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
             self._notify(lease_lost, run=active.run, why=why)
 
+    def cancel(self, run_id: str) -> None:
+        """Stop a run that a person has cancelled, if it runs here."""
+        active = self._active.get(run_id)
+        if active is not None and not active.ended and active.stop_reason is None:
+            self._stop(active, RunCancelledError(f"job {active.run.job!r} was cancelled"))
+
     def remind(self) -> float:
         """Stop again what was told to stop and goes on. Returns the seconds until the next time.
 
@@ -294,6 +307,9 @@ class Executor:
         if isinstance(error, StaleRunError):
             logger.error("Job %s stopped: a newer run has superseded it", name, extra=extra)
             return Outcome.STALE, text
+        if isinstance(error, RunCancelledError):
+            logger.warning("Job %s was cancelled", name, extra=extra)
+            return Outcome.CANCELLED, text
         if isinstance(error, RunInterruptedError):
             logger.warning("Job %s was interrupted: its instance stops", name, extra=extra)
             return Outcome.INTERRUPTED, text

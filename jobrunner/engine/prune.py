@@ -1,8 +1,8 @@
 """Prune: which jobs that were announced are nobody's any more, and may go.
 
-The fleet does not keep who registers what. What it keeps is who announced a job last, and who
-ran it: where one of those lives, the job is somebody's. A live instance that neither announced a
-job last nor ran it lately may still know it; so a person is asked before anything goes.
+The fleet does not keep who registers what. What it keeps are the instances that announced a job
+last, and those that ran it last: where one of them lives, the job is somebody's. Another live
+instance may still know it; so a person is asked before anything goes.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def candidates(
 
 def refusal(announced: Announced, ran_by: Collection[str], live: Collection[str]) -> str | None:
     """Why it must stay: an instance that lives knows it. None: none is known to."""
-    if announced.instance in live:
-        return f"the live instance {announced.instance} announced it"
+    announcers = [instance for instance in announced.instances if instance in live]
+    if announcers:
+        return f"the live instance {announcers[-1]} announced it"
     lively = sorted(set(ran_by) & set(live))
     return f"the live instance {lively[0]} has run it" if lively else None
 

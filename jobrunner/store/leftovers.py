@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from ..errors import InvalidJobError, StoreError
 from ..keys import FleetKeys, JobKeys
 from . import scripts
-from .answers import text
+from .answers import announcers_of, text
 from .scripts import Batch
 from .servers import Servers, Words
 from .trouble import explained
@@ -29,8 +29,8 @@ class Announced(NamedTuple):
     #: None: they do not stand there in a form that can be read.
     keys: JobKeys | None
     origin: str
-    #: The instance that announced it last.
-    instance: str | None
+    #: The instances that announced it last.
+    instances: tuple[str, ...]
 
 
 class Leftovers:
@@ -99,10 +99,10 @@ def _announced(field: bytes, raw: Any) -> Announced:
     try:
         told = json.loads(raw)
         keys = JobKeys.of(told["sync_key"])
-        instance = told.get("instance")
-        return Announced(field, name, keys, str(told.get("origin", "")), instance and str(instance))
+        announcers = tuple(announcers_of(told.get("instances")))
+        return Announced(field, name, keys, str(told.get("origin", "")), announcers)
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError, InvalidJobError):
-        return Announced(field, name, None, "", None)
+        return Announced(field, name, None, "", ())
 
 
 def _runners(entries: Any, running_on: Any) -> set[str]:

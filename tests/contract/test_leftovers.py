@@ -38,10 +38,10 @@ class TestAnnounced:
 
         purge, report = leftovers.announced()
 
-        assert ("purge", JobKeys.of("{shop}:job:purge"), "two") == (
+        assert ("purge", JobKeys.of("{shop}:job:purge"), ("two",)) == (
             purge.name,
             purge.keys,
-            purge.instance,
+            purge.instances,
         )
         assert ("report", JobKeys.of("REPORT")) == (report.name, report.keys)
         assert "tests.contract.fleet.nothing" == report.origin
@@ -76,7 +76,17 @@ class TestAnnounced:
 
         (one,) = leftovers.announced()
 
-        assert (JobKeys.of("OLD"), None) == (one.keys, one.instance)
+        assert (JobKeys.of("OLD"), ()) == (one.keys, one.instances)
+
+    def test_the_last_announcers_are_known(self, fleet: Fleet, leftovers: Leftovers) -> None:
+        for instance in ("one", *(f"i-{number}" for number in range(7)), "one"):
+            fleet.store(instance).announce([job("old")])
+        (one,) = leftovers.announced()
+        assert (*(f"i-{number}" for number in range(7)), "one") == one.instances
+
+        fleet.two.announce([job("old")])
+        (one,) = leftovers.announced()
+        assert ("i-1", "one", "two") == (one.instances[0], *one.instances[-2:])
 
     def test_nothing(self, leftovers: Leftovers) -> None:
         assert [] == leftovers.announced()

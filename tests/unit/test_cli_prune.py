@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ def left(shell: Shell) -> Shell:
     """Two jobs that are registered and ran, and one, `old`, that is not and did."""
     shell.answers("instances", [])
     shell.runner.tick(wait=True)
-    announce(shell, "old", "OLD", instance="dead")
+    announce(shell, "old", "OLD", instances=["dead"])
     shell.redis.set("OLD", 1_600_000_000)
     shell.redis.hset("{OLD}:state", "runs", 3)
     shell.redis.xadd("{OLD}:history", {"instance": "dead"})
     return shell
 
 
-def announce(shell: Shell, name: str, sync_key: str, **more: str) -> None:
+def announce(shell: Shell, name: str, sync_key: str, **more: Any) -> None:
     told = {"schedule": "every hour", "sync_key": sync_key, "origin": "shop.jobs.old", **more}
     shell.redis.hset(JOBS, name, json.dumps(told))
 
@@ -71,7 +72,7 @@ def test_what_a_live_instance_announced_or_ran_stays(left: Shell) -> None:
 
     assert "stays: the live instance dead announced it" in output
     assert is_there(left)
-    announce(left, "old", "OLD", instance="another")
+    announce(left, "old", "OLD", instances=["another"])
     assert "stays: the live instance dead has run it" in left("prune", "--yes").output
     assert is_there(left)
 
@@ -123,7 +124,7 @@ def test_keys_of_the_namespace_never_go(left: Shell) -> None:
 
 
 def test_what_stands_in_a_definition_does_not_reach_the_terminal(left: Shell) -> None:
-    announce(left, NASTY, "OTHER", origin=NASTY, instance=NASTY)
+    announce(left, NASTY, "OTHER", origin=NASTY, instances=[NASTY])
 
     result = left("prune", "--yes")
 

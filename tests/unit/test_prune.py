@@ -7,15 +7,17 @@ from jobrunner.keys import JobKeys
 from jobrunner.store.leftovers import Announced
 
 
-def announced(sync_key: str | None = "OLD", instance: str | None = "one") -> Announced:
+def announced(
+    sync_key: str | None = "OLD", instances: tuple[str, ...] = ("zero", "one")
+) -> Announced:
     keys = None if sync_key is None else JobKeys.of(sync_key)
-    return Announced(b"old", "old", keys, "shop.jobs.old", instance)
+    return Announced(b"old", "old", keys, "shop.jobs.old", instances)
 
 
 def test_what_a_live_instance_announced_stays() -> None:
     assert "the live instance one announced it" == refusal(announced(), (), {"one"})
     assert refusal(announced(), (), {"two"}) is None
-    assert refusal(announced(instance=None), (), {"two"}) is None
+    assert refusal(announced(instances=()), (), {"two"}) is None
 
 
 def test_what_a_live_instance_ran_stays() -> None:

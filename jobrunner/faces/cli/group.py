@@ -19,7 +19,7 @@ from ...errors import JobRunnerError, RefusedError, UnknownJobError
 from .screen import say
 
 if TYPE_CHECKING:
-    from ...runner import AppState
+    from ...application import AppState
 
 P = ParamSpec("P")
 R = TypeVar("R")

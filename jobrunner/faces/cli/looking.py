@@ -16,7 +16,7 @@ from .group import Problem, as_json, command, complete_name, job_name, state
 from .screen import say, show_facts, show_table
 
 if TYPE_CHECKING:
-    from ...runner import AppState
+    from ...application import AppState
 
 
 @command("list")

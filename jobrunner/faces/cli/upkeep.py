@@ -19,7 +19,7 @@ from .group import RefusedProblem, as_json, command, state
 from .screen import say, show_table
 
 if TYPE_CHECKING:
-    from ...runner import AppState
+    from ...application import AppState
 
 
 @command("doctor")

@@ -26,7 +26,7 @@ from .screen import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ...runner import AppState
+    from ...application import AppState
 
 #: Seconds between two looks.
 _REFRESH_SECONDS = 1.0
