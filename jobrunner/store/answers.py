@@ -233,20 +233,20 @@ def described(
     since = {**dict(list(since.items())[-_SCHEDULES + 1 :]), schedule: since_ms}
     origin = told.get("origin")
     moved = origin if isinstance(origin, str) and origin != definition.origin else None
+    others = [one for one in announcers_of(told.get("instances")) if one != instance]
     words = {
         "schedule": schedule,
         "sync_key": definition.keys.sync_key,
         "origin": definition.origin,
         "since": since,
-        "instances": [*announcers_of(told.get("instances"), but=instance), instance],
+        "instances": [*others[1 - _ANNOUNCERS :], instance],
     }
     return json.dumps(words), Announced(moved, since_ms)
 
 
-def announcers_of(raw: Any, but: str = "") -> list[str]:
+def announcers_of(raw: Any) -> list[str]:
     """The instances that announced a job last, as `described` wrote them."""
-    known = [one for one in raw if isinstance(one, str)] if isinstance(raw, list) else []
-    return [one for one in known if one != but][1 - _ANNOUNCERS :]
+    return [one for one in raw if isinstance(one, str)] if isinstance(raw, list) else []
 
 
 def _told(raw: Any) -> dict[str, Any]:

@@ -39,14 +39,18 @@ ATTEMPTS: tuple[tuple[str, Words], ...] = (
     ("hget", ("HGET", "{key}", "f")),
     ("hmget", ("HMGET", "{key}", "f")),
     ("hgetall", ("HGETALL", "{key}")),
+    ("hexists", ("HEXISTS", "{key}", "f")),
+    ("hkeys", ("HKEYS", "{key}")),
     ("hset", ("HSET", "{key}", "f", "1")),
     ("hincrby", ("HINCRBY", "{key}", "f", 1)),
     ("hdel", ("HDEL", "{key}", "f")),
     ("zadd", ("ZADD", "{key}", "XX", 1, "m")),
     ("zrem", ("ZREM", "{key}", "m")),
+    ("zrange", ("ZRANGE", "{key}", 0, 0)),
     ("zremrangebyscore", ("ZREMRANGEBYSCORE", "{key}", 0, 0)),
     ("xadd", ("XADD", "{key}", "NOMKSTREAM", "*", "f", "1")),
     ("xdel", ("XDEL", "{key}", "0-1")),
+    ("xrange", ("XRANGE", "{key}", "-", "+", "COUNT", 1)),
     ("xrevrange", ("XREVRANGE", "{key}", "+", "-", "COUNT", 1)),
 )
 
