@@ -41,7 +41,7 @@ class AppState:
 
     def __init__(self, runner: JobRunner, app: Flask | None, settings: Settings) -> None:
         self.settings = settings
-        self.registry = Registry(settings.namespace)
+        self.registry = Registry(settings.namespace, settings.timezone)
         self._runner = runner
         self._app = app
         self._connect: Connect = connector(runner.redis, settings.redis_url)

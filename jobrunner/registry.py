@@ -13,8 +13,9 @@ from .keys import FleetKeys
 class Registry:
     """Job definitions by name. Registering the same job again replaces it silently."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, timezone: str = "UTC") -> None:
         self._namespace = namespace
+        self._timezone = timezone
         self._fleet_keys = FleetKeys.of(namespace).all()
         self._definitions: dict[str, JobDefinition] = {}
         self._owners: dict[str, str] = {}  # each Redis key → the name of its job
@@ -23,7 +24,7 @@ class Registry:
 
     def register(self, job: Job) -> JobDefinition:
         """Add `job`; `InvalidJobError` or `DuplicateJobError` when it cannot be."""
-        definition = JobDefinition.of(job, self._namespace)
+        definition = JobDefinition.of(job, self._namespace, self._timezone)
         self._refuse_namesake(definition)
         self._refuse_shared_keys(definition)
         replaced = self._definitions.get(definition.name)
@@ -39,7 +40,7 @@ class Registry:
         """The definition of `job`, were it put in the place of its namesake; raises as that would,
         and changes nothing.
         """
-        definition = JobDefinition.of(job, self._namespace)
+        definition = JobDefinition.of(job, self._namespace, self._timezone)
         self._refuse_shared_keys(definition)
         return definition
 

@@ -21,6 +21,11 @@ from .due import LONG_AGO_MS, NEVER_MS, due_again, overdue_since_ms
 #: Moments that were put off and stand in the heap all the same, beside one a job.
 _SPARE_MOMENTS = 100
 
+#: The part of a check interval after which an overdue job that somebody holds is asked about again.
+#: The rest is for the finish of the run that ends, the answer, and a machine with other work: from
+#: the end of one run to the start of the next no more than one interval is to pass.
+_LOOK_AGAIN = 3 / 4
+
 
 class Entry:
     """One job in the agenda of this instance."""
@@ -248,7 +253,7 @@ class Agenda:
         lease_end_ms = now_ms + known.lease_left_ms
         if opens_ms <= now_ms or entry.due_ms == NEVER_MS:
             # Overdue, and held: whoever finishes it may die before it claims the next run.
-            opens_ms = now_ms + self._check_interval_ms
+            opens_ms = now_ms + int(_LOOK_AGAIN * self._check_interval_ms)
         return min(opens_ms, lease_end_ms)
 
     def _is_current(self, entry: Entry) -> bool:

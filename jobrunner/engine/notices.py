@@ -6,6 +6,7 @@ import logging
 
 from ..errors import LastRunParseError
 from ..job import JobDefinition
+from ..keys import JobKeys
 from ..quarantine import quarantined_until_ms
 from ..run import Skip
 from ..signals import Notify, job_overdue, job_quarantined, job_skipped
@@ -84,7 +85,16 @@ class Notices:
 
 def parse_error(definition: JobDefinition, problem: str) -> LastRunParseError:
     """The error of a job whose keys cannot be read, with the mend."""
-    return LastRunParseError(
-        f"{problem}: it must be the Unix time of the last run in whole seconds; delete or set "
-        f"{definition.keys.sync_key!r} in Redis, and job {definition.name!r} runs again"
+    mend = how_to_mend(definition.keys, problem)
+    return LastRunParseError(f"{problem}: {mend}, and job {definition.name!r} runs again")
+
+
+def how_to_mend(keys: JobKeys, problem: str) -> str:
+    """What an operator should do about a key that cannot be read, the one that `problem` names."""
+    for key in (keys.state, keys.lease, keys.history):
+        if problem.startswith(f"{key}: "):
+            return f"something else than jobrunner wrote there; delete {key!r} in Redis"
+    return (
+        f"it must be the Unix time of the last run in whole seconds; "
+        f"delete or set {keys.sync_key!r} in Redis"
     )
