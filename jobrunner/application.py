@@ -143,6 +143,11 @@ class AppState:
     ) -> HistoryEntry:
         return self.instance().run_here(self.registry.get(name), on_progress)
 
+    @property
+    def context(self) -> JobContext:
+        """What runs get copies of."""
+        return self._context
+
     def create_fence_table(self) -> str:
         """Create the table of fenced sessions in the jobs' database, unless it is there. Returns
         the database, in words.

@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "opentelemetry": {"faces"},
     "sentry_sdk": {"faces"},
     "click": {"faces", "hosting"},
+    "rich": {"faces"},
     "pytest": {"testing"},
     "fakeredis": {"testing"},
     "gunicorn": {"hosting"},

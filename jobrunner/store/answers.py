@@ -232,9 +232,15 @@ class Announced(NamedTuple):
 #: So many schedules of one job are remembered, with the time at which each was first seen.
 _SCHEDULES = 5
 
+#: So many instances are remembered that announced a job last.
+_ANNOUNCERS = 8
 
-def described(definition: JobDefinition, before: Any, now_ms: int) -> tuple[str, Announced]:
+
+def described(
+    definition: JobDefinition, before: Any, now_ms: int, instance: str
+) -> tuple[str, Announced]:
     """What other processes read of a job, and what is drawn from what stood there before.
+    `instance` is who says so.
 
     Old and new instances of a deploy announce in turns: each schedule keeps its own first time.
     """
@@ -250,13 +256,20 @@ def described(definition: JobDefinition, before: Any, now_ms: int) -> tuple[str,
     since = {**dict(list(since.items())[-_SCHEDULES + 1 :]), schedule: since_ms}
     origin = told.get("origin")
     moved = origin if isinstance(origin, str) and origin != definition.origin else None
+    others = [one for one in announcers_of(told.get("instances")) if one != instance]
     words = {
         "schedule": schedule,
         "sync_key": definition.keys.sync_key,
         "origin": definition.origin,
         "since": since,
+        "instances": [*others[1 - _ANNOUNCERS :], instance],
     }
     return json.dumps(words), Announced(moved, since_ms)
+
+
+def announcers_of(raw: Any) -> list[str]:
+    """The instances that announced a job last, as `described` wrote them."""
+    return [one for one in raw if isinstance(one, str)] if isinstance(raw, list) else []
 
 
 def _told(raw: Any) -> dict[str, Any]:

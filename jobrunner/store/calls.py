@@ -26,7 +26,7 @@ from .connect import Client, servers_of
 from .link import Link
 from .replies import values_of
 from .scripts import Batch
-from .servers import Replicas, Reply, Words
+from .servers import Replicas, Reply, Servers, Words
 from .trouble import eviction_problem, explained
 
 logger = logging.getLogger("jobrunner")
@@ -45,6 +45,11 @@ class Calls:
         self._clock = clock
         self._pid = os.getpid()
         self._eviction_looked_at = False
+
+    @property
+    def servers(self) -> Servers:
+        """Where the keys lie, for questions that are not about jobs alone."""
+        return self._servers
 
     def close(self) -> None:
         """Close the connections."""

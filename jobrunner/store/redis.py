@@ -185,7 +185,9 @@ class RedisStore(Calls):
             before = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
             written: list[str] = []
             for definition, raw in zip(chunk, before, strict=True):
-                words, announced[definition.name] = described(definition, raw, now_ms)
+                words, announced[definition.name] = described(
+                    definition, raw, now_ms, self._instance
+                )
                 written += (definition.name, words)
             self._command("HSET", self._fleet.jobs, *written)
         self._look_at_eviction()

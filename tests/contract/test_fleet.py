@@ -81,12 +81,14 @@ class TestAnnouncements:
                 "sync_key": "{shop}:job:purge",
                 "origin": origin,
                 "since": {"every minute": NOON},
+                "instances": ["one"],
             },
             "report": {
                 "schedule": "cron '0 3 * * *' in Europe/Vienna",
                 "sync_key": "REPORT",
                 "origin": origin,
                 "since": {"cron '0 3 * * *' in Europe/Vienna": NOON},
+                "instances": ["one"],
             },
         }
 

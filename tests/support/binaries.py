@@ -83,4 +83,5 @@ if __name__ == "__main__":
     missing += [] if find_postgres() else ["postgresql"]
     missing += [] if find_mariadb() else ["mariadb"]
     missing += [] if find_compiler() else ["compiler"]
+    missing += [] if shutil.which("tmux") else ["tmux"]
     print(" ".join(missing))
