@@ -177,7 +177,7 @@ def test_what_a_thread_logs_is_handled_in_the_hub(redis_url: str) -> None:
 def shares_an_engine(stage: Stage, redis_url: str, database_url: str, kind: str) -> dict[str, Any]:
     """Runs in threads, and greenlets that wait for the one connection of the same pool."""
     engine = create_engine(database_url, pool_size=1, max_overflow=0, pool_timeout=20)
-    seen: dict[str, Any] = {"connects": [], "rows": 0, "greenlets": 0}
+    seen: dict[str, Any] = {"connects": [], "rows": 0, "greenlets": 0, "hub": native_id()}
     event.listen(engine, "connect", lambda *_: seen["connects"].append(threading.get_ident()))
     context = JobContext(session_factory=sessionmaker(engine))
     runner = runner_on(redis_url, context=context, fenced=kind == "fenced")
@@ -186,6 +186,7 @@ def shares_an_engine(stage: Stage, redis_url: str, database_url: str, kind: str)
     if kind == "fenced":
         create_fence_table(engine)
         put_larger_token(engine, "{threads}:job:job0")
+        note_who_asks(instance_of(runner).store, seen)
 
     def works(ctx: JobContext) -> None:
         for _ in range(20):
@@ -232,6 +233,17 @@ def put_larger_token(engine: Engine, sync_key: str) -> None:
         connection.execute(entry)
 
 
+def note_who_asks(store: Any, seen: dict[str, Any]) -> None:
+    """Note the thread that asks Redis for a larger token: the store is the hub's."""
+    ask = store.larger_token
+
+    def larger_token(*arguments: Any) -> Any:
+        seen["asked by"] = native_id()
+        return ask(*arguments)
+
+    store.larger_token = larger_token
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Any) -> Callable[[str], str]:
     def url(kind: str) -> str:
@@ -254,4 +266,6 @@ def test_sessions_of_threads_take_no_connection_of_the_hub(
     assert [["succeeded", None]] * 3 == seen["ends"]
     assert (60, 0) == (seen["rows"], seen["left"])
     assert seen["greenlets"] > 0
+    if kind == "fenced":
+        assert seen["hub"] == seen["asked by"]
     assert seen["connects"] > 60  # the listeners of the engine hear of each
