@@ -45,17 +45,16 @@ def _twin(engine: Engine, in_hub: InHub) -> Engine:
     # The pools of SQLite in memory have one connection, without a socket, which is the database.
     if not isinstance(engine.pool, QueuePool):
         return engine
-    twin = _twins.get(engine)
-    if twin is None:
-        # What an engine does at its very first connection is done once, under a lock: in the hub.
-        in_hub(lambda: engine.connect().close())
+    if engine not in _twins:
+        twin = copy.copy(engine)
         pool = NullPool(
             engine.pool._creator,
             reset_on_return=engine.pool._reset_on_return,
             dialect=engine.dialect,
             _dispatch=engine.pool.dispatch,  # its listeners: PRAGMAs, SET statements
         )
-        twin = copy.copy(engine)
         twin.raw_connection = pool.connect  # type: ignore[method-assign]
+        # What is done once, at the very first connection, is done under a lock: in the hub.
+        in_hub(lambda: twin.connect().close())
         _twins[engine] = twin
-    return twin
+    return _twins[engine]

@@ -12,7 +12,15 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
 from sqlalchemy.orm import sessionmaker
 
-from jobrunner import ConfigurationError, JobContext, JobRunner, Outcome, every, fence_table
+from jobrunner import (
+    ConfigurationError,
+    JobContext,
+    JobRunner,
+    Outcome,
+    Retry,
+    every,
+    fence_table,
+)
 
 LEASE = "{shop}:job:purge:lease"
 
@@ -176,6 +184,63 @@ def test_a_run_that_repeats_an_abandoned_one_knows_that_the_effect_is_there(shop
 
     assert [False, True] == told
     assert 1 == len(shop.effects())
+
+
+def test_an_attempt_knows_what_the_one_before_it_has_committed(shop: Shop) -> None:
+    found: list[bool] = []
+
+    def commits_and_fails(ctx: JobContext) -> None:
+        found.append(ctx.run.already_committed)
+        if not found[-1]:
+            writes(ctx)
+        if ctx.run.attempt < 3:
+            raise ValueError("after its commit")
+
+    runner = shop.instance(commits_and_fails, retry=Retry(attempts=3, base=0))
+    runner.tick(wait=True)
+
+    assert [False, True, True] == found
+    assert 1 == len(shop.effects())
+    (entry,) = runner.history("purge")
+    assert (Outcome.SUCCEEDED, 3) == (entry.outcome, entry.attempts)
+
+
+def test_an_attempt_that_failed_before_its_commit_leaves_no_mark(shop: Shop) -> None:
+    found: list[bool] = []
+
+    def fails_once(ctx: JobContext) -> None:
+        found.append(ctx.run.already_committed)
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run=ctx.run.id))
+            if ctx.run.attempt == 1:
+                raise ValueError("before its commit")
+
+    shop.instance(fails_once, retry=Retry(attempts=2, base=0)).tick(wait=True)
+
+    assert [False, False] == found
+    assert 1 == len(shop.effects())
+
+
+def test_a_superseded_run_is_not_tried_again(shop: Shop) -> None:
+    attempts: list[int] = []
+    other = shop.instance(writes)
+
+    def is_superseded(ctx: JobContext) -> None:
+        attempts.append(ctx.run.attempt)
+        with ctx.session() as session:
+            session.execute(insert(EFFECTS).values(run=ctx.run.id))
+            session.commit()
+            shop.loses_the_lease()
+            other.tick(wait=True)  # records the death
+            other.tick(wait=True)
+            session.execute(insert(EFFECTS).values(run="too late"))
+
+    one = shop.instance(is_superseded, retry=Retry(attempts=3, base=0))
+    one.tick(wait=True)
+
+    assert [1] == attempts
+    assert [Outcome.STALE, Outcome.SUCCEEDED] == outcomes(one)  # its entry was amended last
+    assert "too late" not in shop.effects()
 
 
 def test_what_a_teardown_function_commits_is_fenced_too(shop: Shop) -> None:
