@@ -43,7 +43,7 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
     """All that an instance does, in its life and for a person who looks."""
     now_ms = NOON
     clock = _Clock()
-    store: RedisStore = make_store(url(server), clock=clock)
+    store: RedisStore = make_store(url(server), clock=clock, history_age_ms=3600_000)
     store.now_ms()
     store.introduce("here", 1, ())
     assert ["here"] == [one.host for one in store.instances()]
