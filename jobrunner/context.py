@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .errors import ConfigurationError, RunStopped
 
@@ -16,9 +18,19 @@ if TYPE_CHECKING:
 
     from .run import Run
 
+#: Takes note of how far a run is: done, total, message.
+Report = Callable[[float, float | None, str], None]
+
+#: Characters of the message of a progress.
+MAX_MESSAGE = 200
+
 
 def _no_reason() -> RunStopped | None:
     return None
+
+
+def _no_report(done: float, total: float | None, message: str) -> None:
+    """Outside a run nobody listens."""
 
 
 def _plain_commit(session: Session, final: bool | None) -> None:
@@ -28,9 +40,9 @@ def _plain_commit(session: Session, final: bool | None) -> None:
 class JobContext:
     """The argument of a job's `run`. Subclass it to hand your jobs more.
 
-    Each run gets a shallow copy of the context given to `JobRunner(context=…)`, so what its
-    attributes refer to (a client, a pool) is shared by all runs, and assigning an attribute
-    inside a run is seen by that run alone.
+    Each attempt of a run gets a shallow copy of the context given to `JobRunner(context=…)`, so
+    what its attributes refer to (a client, a pool) is shared by all, and assigning an attribute
+    inside an attempt is seen by that one alone.
     """
 
     #: The application whose context the run is in; None without Flask.
@@ -39,6 +51,7 @@ class JobContext:
     session_factory: Callable[[], Session] | None = None
     run: Run
     _stop_reason: Callable[[], RunStopped | None] = staticmethod(_no_reason)
+    _report: Report = staticmethod(_no_report)
     _commit: Callable[[Session, bool | None], None] = staticmethod(_plain_commit)
 
     def __init__(self, *, session_factory: Callable[[], Session] | None = None) -> None:
@@ -70,11 +83,14 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the run should stop: its lease is lost, or its instance drains away."""
+        """Whether the run should stop: its lease is lost, its instance drains away, its time is
+        over, or a person cancelled it.
+        """
         return self._stop_reason() is not None
 
     def check(self) -> None:
-        """Raise `RunStopped` (`LeaseLostError`, `RunInterruptedError`) when the run should stop.
+        """Raise `RunStopped` (`LeaseLostError`, `RunInterruptedError`, `RunTimedOutError`,
+        `RunCancelledError`) when the run should stop.
 
         For loops that compute without yielding and for jobs in native threads, which nothing
         can interrupt from outside: call it between two items.
@@ -82,6 +98,20 @@ class JobContext:
         reason = self._stop_reason()
         if reason is not None:
             raise reason
+
+    def progress(self, done: float, total: float | None = None, message: str = "") -> None:
+        """Tell how far the run is: `done` of `total` (None: not known), in any unit, and words,
+        of which 200 characters are kept.
+
+        Costs next to nothing and never waits, in threads too: the newest goes to Redis, at most
+        every `JOBRUNNER_PROGRESS_INTERVAL` seconds. Does nothing outside a run. `TypeError` or
+        `ValueError` quotes what is no number or not finite.
+        """
+        if not isinstance(message, str):
+            raise TypeError(f"ctx.progress(message={message!r}): it must be a string.")
+        text = message[:MAX_MESSAGE].encode("utf-8", "replace").decode()  # no lone surrogates
+        limit = None if total is None else _number("total", total)
+        self._report(_number("done", done), limit, text)
 
     def bind_fence(
         self,
@@ -94,9 +124,27 @@ class JobContext:
         self._commit = commit
         self.run = replace(self.run, ask_committed=ask_committed)
 
-    def for_run(self, run: Run, stop_reason: Callable[[], RunStopped | None]) -> Self:
-        """A copy of this context for one run."""
+    def for_run(
+        self,
+        run: Run,
+        stop_reason: Callable[[], RunStopped | None],
+        report: Report = _no_report,
+    ) -> Self:
+        """A copy of this context for one attempt of a run."""
         bound = copy.copy(self)
         bound.run = run
         bound._stop_reason = stop_reason
+        bound._report = report
         return bound
+
+
+def _number(name: str, value: Any) -> float:
+    """A plain int or float; NumPy's and others' become one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"ctx.progress({name}={value!r}): it must be a number, such as 3 or 0.5.")
+    try:
+        if math.isfinite(value):
+            return int(value) if isinstance(value, numbers.Integral) else float(value)
+    except OverflowError:
+        value = "a number beyond all floats"  # its digits may be too many to be printed
+    raise ValueError(f"ctx.progress({name}={value!r}): it must be a finite number.")

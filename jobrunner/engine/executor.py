@@ -1,96 +1,51 @@
-"""The executor: one greenlet (or native thread) a run, from its claim to its recorded end.
+"""The executor: one greenlet a run, from its claim to its recorded end.
 
-A run reads: trust checked, application context, `JobContext`, `job.run`, outcome, finish.
-Finishes gather: the first to end sends for all that have ended, who ends meanwhile is sent by
-it next, and when there is no load nobody waits.
+A run reads: trust checked, its attempts (see `attempts.py`), outcome, finish. Finishes gather:
+the first to end sends for all that have ended, who ends meanwhile is sent by it next, and when
+there is no load nobody waits.
 """
 
 from __future__ import annotations
 
-import contextvars
 import logging
+import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeVar
 
 import gevent
 from gevent.event import Event
-from gevent.threadpool import ThreadPool
 
 from ..clock import Clock
 from ..context import JobContext
-from ..errors import LeaseLostError, RunInterruptedError, RunStopped, StaleRunError, StoreError
+from ..errors import LeaseLostError, RunCancelledError, RunInterruptedError, StoreError
 from ..job import JobDefinition
 from ..run import Outcome, Run
-from ..signals import Notify, lease_lost, send_nothing
+from ..signals import Notify, job_failed, job_succeeded, lease_lost, send_nothing
 from ..store.answers import Ending, Known
 from ..store.redis import MAX_BATCH, RedisStore
-from .fenced import fenced
+from .active import ActiveRun as ActiveRun
+from .attempts import Attempts
+from .ends import End, described, traceback_of
 from .keeper import Lease, LeaseKeeper
+from .progress import ProgressBoard
+from .stops import Stops
+from .threads import RunThreads
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
 logger = logging.getLogger("jobrunner")
 
-#: Characters of an exception's text that Redis keeps.
-MAX_ERROR = 500
-
 #: Told of each run that is over; None: it was given back, or nothing is known of its job.
 OnOver = Callable[[JobDefinition, Known | None], None]
 
 
-class ActiveRun:
-    """One claimed run of this instance, until Redis has acknowledged its end."""
-
-    __slots__ = (
-        "definition",
-        "ended",
-        "greenlet",
-        "in_body",
-        "interruptible",
-        "lease",
-        "run",
-        "stop_reason",
-        "told_at",
-    )
-
-    def __init__(self, definition: JobDefinition, run: Run, lease: Lease) -> None:
-        self.definition = definition
-        self.run = run
-        self.lease = lease
-        self.stop_reason: RunStopped | None = None
-        #: Trust seconds at which it was told to stop.
-        self.told_at = 0.0
-        #: Whether the user's code is running: only then may something be thrown into it.
-        self.in_body = False
-        #: A native thread can only be told.
-        self.interruptible = True
-        #: Over here, though Redis may not have acknowledged it.
-        self.ended = False
-        self.greenlet: gevent.Greenlet | None = None
-
-    @property
-    def extra(self) -> dict[str, object]:
-        """What each log record of this run carries."""
-        return {"job": self.run.job, "run_id": self.run.id, "token": self.run.token}
-
-    def why_stop(self, now: float) -> RunStopped | None:
-        """Why the run should stop, at trust second `now`; None: it may go on."""
-        if self.stop_reason is None and now >= self.lease.trusted_until:
-            return LeaseLostError(
-                f"run {self.run.id} of job {self.run.job!r} cannot trust its lease any more"
-            )
-        return self.stop_reason
-
-
 class _Ended(NamedTuple):
-    """A run that is over here, and not yet in Redis. Without an outcome it never started."""
+    """A run that is over here, and not yet in Redis. Without an ending it never started."""
 
     active: ActiveRun
-    outcome: Outcome | None
-    error: str
-    ended_at: float
+    ending: Ending | None
 
 
 class Executor:
@@ -106,21 +61,40 @@ class Executor:
         slots: int,
         in_threads: bool,
         trust: Clock,
+        instance: str = "",
         fenced_by_default: bool = False,
         check_interval: float = 1.0,
+        max_traceback: int = 4000,
+        max_result: int = 4000,
+        progress: ProgressBoard | None = None,
         notify: Notify = send_nothing,
     ) -> None:
         self._store = store
         self._keeper = keeper
-        self._context = context
-        self._scope = scope
         self._slots = slots
         #: Whether runs are native threads, beside a loop that has one of its own.
         self.in_threads = in_threads
         self._trust = trust
-        self._fenced_by_default = fenced_by_default
-        self._check_interval = check_interval
-        self._notify = notify
+        self._max_traceback = max_traceback
+        self._progress = progress or ProgressBoard(store, trust=trust)
+        self._listeners = notify
+        self._stops = Stops(trust, check_interval)
+        self._attempts = Attempts(
+            store,
+            self._stops,
+            context=context,
+            scope=scope,
+            # So many that no run waits for one: it holds its lease already.
+            threads=RunThreads(slots),
+            all_in_threads=in_threads,
+            trust=trust,
+            fenced_by_default=fenced_by_default,
+            max_result=max_result,
+            # Seeded by the instance: instances that failed together do not come back together.
+            chance=random.Random(f"pauses of {instance}"),
+            progress=self._progress,
+            notify=self._notify,
+        )
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[_Ended] = []
         #: Set while nobody sends what has ended.
@@ -131,7 +105,6 @@ class Executor:
         #: Set while no run is under way.
         self._idle = Event()
         self._idle.set()
-        self._pool: ThreadPool | None = None
         self.on_over: OnOver = lambda definition, known: None
 
     @property
@@ -160,25 +133,27 @@ class Executor:
         if active is not None and not active.ended:
             name = active.run.job
             logger.warning("Job %s lost its lease: %s", name, why, extra=active.extra)
-            self._stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
+            self._stops.stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
             self._notify(lease_lost, run=active.run, why=why)
+
+    def cancel(self, run_id: str, why: str = "") -> bool:
+        """Stop a run because a person wants it; False: it is not, or not any more, at work here."""
+        active = self._active.get(run_id)
+        if active is None or active.ended:
+            return False
+        if active.stop_reason is None:
+            name = active.run.job
+            words = f"job {name!r} was cancelled{why and ': '}{why}"
+            logger.warning("Job %s is being cancelled: %s", name, why or "no reason was given")
+            self._stops.stop(active, RunCancelledError(words))
+        return True
 
     def remind(self) -> float:
         """Stop again what was told to stop and goes on. Returns the seconds until the next time.
 
         Its lease is not released under it: while it is ours it is renewed until the run ends.
         """
-        now = self._trust()
-        for active in self._living():
-            if active.stop_reason is not None and now - active.told_at >= self._check_interval:
-                logger.warning(
-                    "Job %s goes on, %.1f s after it was told to stop",
-                    active.run.job,
-                    now - active.told_at,
-                    extra=active.extra,
-                )
-                self._throw_soon(active, active.stop_reason)
-        return self._check_interval
+        return self._stops.remind(self._living())
 
     def flush(self) -> None:
         """Send what has ended to Redis, unless somebody is sending already.
@@ -195,8 +170,14 @@ class Executor:
             self._sent.set()
 
     def stop_starting(self) -> None:
-        """Begin no run any more: what is claimed from now on is given back."""
+        """Begin no run any more, nor another attempt: what is claimed from now on is given back,
+        and a run that pauses between two attempts ends as the last one did.
+        """
         self._draining = True
+        self._attempts.stop_beginning()
+        for active in self._living():
+            if active.pause is not None:
+                active.pause.set()
 
     def drain(self, deadline: float, interrupt_for: float) -> bool:
         """Let the runs finish until trust second `deadline`, then interrupt the rest and give
@@ -215,7 +196,8 @@ class Executor:
     def _interrupt_all(self, interrupt_for: float) -> None:
         for active in self._living():
             reason = RunInterruptedError(f"job {active.run.job!r}: its instance is stopping")
-            self._stop(active, reason)
+            # What has a reason to stop already hears that one again.
+            self._stops.stop(active, active.stop_reason or reason)
         if not self._idle.wait(interrupt_for):
             for active in self._living():
                 logger.error(
@@ -230,9 +212,16 @@ class Executor:
     # -- one run, from top to bottom ---------------------------------------------------------
 
     def _live(self, active: ActiveRun) -> None:
-        outcome, error = self._in_its_place(active)
+        try:
+            end = self._attempts.perform(active)
+        except BaseException as error:  # the run is recorded all the same
+            logger.exception("Job %s: an error of jobrunner itself", active.run.job)
+            end = End(Outcome.FAILED, error)
         active.ended = True
-        self._ended.append(_Ended(active, outcome, error, self._trust()))
+        self._progress.forget(active)
+        self._ended.append(_Ended(active, None if end is None else self._ending(active, end)))
+        if end is not None:
+            self._tell_the_end(active, end)
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
@@ -244,67 +233,39 @@ class Executor:
         except StoreError:
             return  # the link has logged it; the next tick flushes again
 
-    def _in_its_place(self, active: ActiveRun) -> tuple[Outcome | None, str]:
-        if not self.in_threads:
-            return self._perform(active)
-        active.interruptible = False
-        if self._pool is None:
-            self._pool = ThreadPool(self._slots)
-        # An empty context, as a greenlet has: pool threads are used again.
-        result = self._pool.spawn(contextvars.Context().run, self._perform, active)
-        outcome: tuple[Outcome | None, str] = result.get()
-        return outcome
+    def _ending(self, active: ActiveRun, end: End) -> Ending:
+        return Ending(
+            active.definition,
+            active.run.id,
+            end.outcome,
+            described(end.error),
+            self._trust(),
+            active.run.attempt,
+            traceback_of(end.error, self._max_traceback),
+            end.result,
+        )
 
-    def _perform(self, active: ActiveRun) -> tuple[Outcome | None, str]:
-        """Run the job and say how that ended. Nothing that a job raises leaves this method."""
-        if self._draining or active.why_stop(self._trust()):
-            return None, ""  # the user's code has not begun: the claim is given back
-        name = active.run.job
-        logger.info("Starting job %s", name, extra=active.extra)
+    def _tell_the_end(self, active: ActiveRun, end: End) -> None:
+        """In the log, and to who listens: its end waits for the next flush already, so that a slow
+        listener holds up nobody's record for longer than a check interval.
+        """
+        _log_end(active, end)
+        if end.outcome is Outcome.SUCCEEDED:
+            self._notify(job_succeeded, run=active.run, result=end.returned)
+        else:
+            self._notify(job_failed, run=active.run, error=end.error, outcome=end.outcome)
+
+    def _notify(self, signal: Any, **arguments: Any) -> None:
         try:
-            self._run_job(active)
-        except BaseException as error:
-            return self._outcome_of(active, error)
-        logger.info("Job %s finished successfully", name, extra=active.extra)
-        return Outcome.SUCCEEDED, ""
-
-    def _run_job(self, active: ActiveRun) -> None:
-        context = self._context.for_run(active.run, lambda: active.why_stop(self._trust()))
-        # The fence outside: what teardown functions of the application commit is the run's too.
-        with self._fence(active.definition, context), self._scope():
-            active.in_body = True
-            try:
-                active.definition.copy_job().run(context)
-            finally:
-                active.in_body = False
-
-    def _fence(
-        self, definition: JobDefinition, context: JobContext
-    ) -> AbstractContextManager[object]:
-        fenced_here = definition.policies.fenced
-        wanted = self._fenced_by_default if fenced_here is None else fenced_here
-        return fenced(context, definition, self._store) if wanted else nullcontext()
-
-    def _outcome_of(self, active: ActiveRun, error: BaseException) -> tuple[Outcome, str]:
-        name, extra = active.run.job, active.extra
-        text = _describe(error)
-        if isinstance(error, LeaseLostError):
-            logger.error("Job %s stopped: its lease was lost", name, extra=extra)
-            return Outcome.LEASE_LOST, text
-        if isinstance(error, StaleRunError):
-            logger.error("Job %s stopped: a newer run has superseded it", name, extra=extra)
-            return Outcome.STALE, text
-        if isinstance(error, RunInterruptedError):
-            logger.warning("Job %s was interrupted: its instance stops", name, extra=extra)
-            return Outcome.INTERRUPTED, text
-        logger.error("Job %s finished with error: %s", name, text, exc_info=error, extra=extra)
-        return Outcome.FAILED, text
+            self._listeners(signal, **arguments)
+        except BaseException:  # SystemExit too: nothing that listens may lose the end of a run
+            logger.exception("a receiver of the signal %r raised", signal.name)
 
     # -- the end of runs ---------------------------------------------------------------------
 
     def _send(self, batch: list[_Ended]) -> None:
-        finished = [ended for ended in batch if ended.outcome is not None]
-        unstarted = [ended for ended in batch if ended.outcome is None]
+        finished = [ended for ended in batch if ended.ending is not None]
+        unstarted = [ended for ended in batch if ended.ending is None]
         unanswered: list[tuple[_Ended, StoreError]] = []
         if unstarted:
             claims = [(ended.active.definition, ended.active.run.id) for ended in unstarted]
@@ -314,7 +275,7 @@ class Executor:
                 else:
                     self._over(ended, None)
         if finished:
-            endings = [_ending(ended) for ended in finished]
+            endings = [ended.ending for ended in finished if ended.ending is not None]
             for ended, answer in _tried(self._store.finish, endings, finished):
                 if isinstance(answer, StoreError):
                     unanswered.append((ended, answer))
@@ -335,21 +296,6 @@ class Executor:
         self._active.pop(active.run.id, None)
         self.on_over(active.definition, known)
 
-    def _stop(self, active: ActiveRun, reason: RunStopped) -> None:
-        """Tell a run to stop, and throw `reason` into it where that is possible."""
-        active.stop_reason = reason
-        active.told_at = self._trust()
-        self._throw_soon(active, reason)
-
-    def _throw_soon(self, active: ActiveRun, reason: RunStopped) -> None:
-        if active.interruptible:
-            gevent.get_hub().loop.run_callback(self._throw, active, reason)
-
-    def _throw(self, active: ActiveRun, reason: RunStopped) -> None:
-        # Looked at here, in the hub, right before the throw: never into the recording of its end.
-        if active.in_body and active.greenlet is not None and not active.greenlet.dead:
-            active.greenlet.throw(reason)
-
 
 def _tried(
     call: Callable[[list[Q]], list[A | StoreError]], questions: list[Q], whose: list[_Ended]
@@ -363,16 +309,25 @@ def _tried(
     return list(zip(whose, answers, strict=True))
 
 
-def _ending(ended: _Ended) -> Ending:
-    assert ended.outcome is not None
-    active = ended.active
-    return Ending(active.definition, active.run.id, ended.outcome, ended.error, ended.ended_at)
+#: What the log says of an end; the error follows where the words leave room for it.
+_WORDS = {
+    Outcome.SUCCEEDED: (logging.INFO, "Job %s finished successfully"),
+    Outcome.FAILED: (logging.ERROR, "Job %s finished with error: %s"),
+    Outcome.TIMED_OUT: (logging.ERROR, "Job %s timed out: %s"),
+    Outcome.CANCELLED: (logging.WARNING, "Job %s was cancelled: %s"),
+    Outcome.INTERRUPTED: (logging.WARNING, "Job %s was interrupted: its instance stops"),
+    Outcome.LEASE_LOST: (logging.ERROR, "Job %s stopped: its lease was lost"),
+    Outcome.STALE: (logging.ERROR, "Job %s stopped: a newer run has superseded it"),
+}
 
 
-def _describe(error: BaseException) -> str:
-    try:
-        text = str(error).encode("utf-8", "replace").decode()  # Redis takes no lone surrogate
-    except Exception:
-        text = "(its text cannot be made)"
-    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return named if len(named) <= MAX_ERROR else named[: MAX_ERROR - 1] + "…"
+def _log_end(active: ActiveRun, end: End) -> None:
+    level, words = _WORDS[end.outcome]
+    with_error = words.endswith(": %s")
+    logger.log(
+        level,
+        words,
+        *((active.run.job, described(end.error)) if with_error else (active.run.job,)),
+        exc_info=end.error if with_error else None,
+        extra=active.extra,
+    )

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..context import JobContext
 from ..database.fencing import Fence
 from ..errors import StaleRunError
 from ..job import JobDefinition
-from ..store.redis import RedisStore
+from ..run import Run
 
 
-@contextmanager
-def fenced(context: JobContext, definition: JobDefinition, store: RedisStore) -> Iterator[None]:
-    """Fence the sessions of the run of `context`, those that its application makes too.
-
-    `StaleRunError` at the end, when the run was refused and did not let that pass.
+def fence_of(
+    run: Run, definition: JobDefinition, newer_token: Callable[[int], int | None]
+) -> Fence:
+    """The fence of a run, for all of its attempts: the row in the database and its mark are the
+    run's, and what one attempt has committed the next one finds with `already_committed`.
     """
-    run, sessions = context.run, context.session_factory
-    fence = Fence(
+    return Fence(
         sync_key=definition.keys.sync_key,
         run_id=run.id,
         token=run.token,
         due_at=run.due_at,
-        newer_token=lambda stored: store.larger_token(definition, run.id, stored),
+        newer_token=newer_token,
     )
+
+
+@contextmanager
+def fenced(context: JobContext, fence: Fence) -> Iterator[None]:
+    """Fence the sessions of the attempt of `context`, those that its application makes too.
+
+    `StaleRunError` at the end, when the run was refused and did not let that pass.
+    """
+    run, sessions = context.run, context.session_factory
     if sessions is not None:
         context.bind_fence(
             fence.factory(sessions), fence.commit, lambda: fence.already_committed(sessions)

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from ..errors import JobRunnerError
 
 if TYPE_CHECKING:
-    from ..runner import AppState
+    from ..application import AppState
     from ..status import JobStatus
 
 jobs = AppGroup("jobs", help="Show and run the recurring jobs of this application.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -17,12 +18,16 @@ from gevent.lock import RLock
 from ..clock import Clock, RedisClock
 from ..context import JobContext
 from ..database.fencing import install as install_fences
+from ..engine import controls
+from ..engine.conditions import Conditions
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
+from ..engine.progress import ProgressBoard
 from ..engine.scheduler import Scheduler
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, RefusedError, StoreError
+from ..job import JobDefinition
 from ..registry import Registry
-from ..run import new_id
+from ..run import HistoryEntry, Progress, new_id
 from ..settings import Settings
 from ..signals import Notify
 from ..store.connect import Client, Connect, servers_of
@@ -74,6 +79,9 @@ class Instance:
             on_lost=lambda lease, why: self.executor.tell(lease, why),
             on_failure=self.store.link.failed,
         )
+        self.progress = ProgressBoard(
+            self.store, interval=settings.progress_interval, trust=self._trust
+        )
         self.executor = Executor(
             self.store,
             self.keeper,
@@ -82,8 +90,12 @@ class Instance:
             slots=settings.max_concurrent_runs,
             in_threads=in_threads,
             trust=self._trust,
+            instance=self.id,
             fenced_by_default=settings.fenced,
             check_interval=settings.check_interval,
+            max_traceback=settings.max_traceback,
+            max_result=settings.max_result,
+            progress=self.progress,
             notify=notify,
         )
         self.scheduler = Scheduler(
@@ -96,6 +108,8 @@ class Instance:
             check_interval=settings.check_interval,
             resync_interval=settings.resync_interval,
             quarantine_after=settings.quarantine_after,
+            tags=settings.tags,
+            conditions=Conditions(scope, in_threads),
             notify=notify,
         )
         # Greenlets live on in a forked child, which must not claim in our name.
@@ -127,6 +141,7 @@ class Instance:
             home.call(self.keeper.start)
         home.spawn(lambda: self._loop_around(self.keeper.expire))
         home.spawn(lambda: self._loop_around(self.executor.remind))
+        home.spawn(lambda: self.progress.loop(lambda: self.is_here))
         home.spawn(lambda: self.scheduler.loop(lambda: self.is_here))
         atexit.register(self.stop)
 
@@ -136,6 +151,49 @@ class Instance:
             self._tick(wait)
         else:
             self._home.call(lambda: self._tick(wait))
+
+    def look_at(self, name: str) -> None:
+        """Look at a job soon: somebody in this process has touched it."""
+        if self._home is not None and self._drained is None:
+            self._home.call(lambda: self.scheduler.look_at(name))
+
+    def answer_to(
+        self, definition: JobDefinition, request: str, timeout: float | None
+    ) -> HistoryEntry | None:
+        """The run that answered a request, once it has ended."""
+        return controls.answer_to(
+            self.store,
+            definition,
+            request,
+            timeout=timeout,
+            trust=self._trust,
+            sleep=gevent.sleep if self._home is None or is_patched() else time.sleep,
+        )
+
+    def run_here(
+        self, definition: JobDefinition, on_progress: Callable[[Progress], None] | None
+    ) -> HistoryEntry:
+        """Claim a job now, due or not, and run it in this process; what the history says of it.
+
+        `RefusedError` while it runs already. `KeyboardInterrupt` cancels the run, waits until it
+        has ended, and is raised again.
+        """
+        active, answer = self.scheduler.claim_by_hand(definition)
+        if active is None:
+            raise RefusedError(
+                f"job {definition.name!r} is running already (run {answer.known.running})."
+            )
+        with self._leases_kept():
+            try:
+                self._join([active], on_progress)
+            except KeyboardInterrupt:
+                self.executor.cancel(active.run.id)
+                self._join([active])
+                raise
+        for entry in self.store.history(definition, 100):
+            if entry.run_id == active.run.id:
+                return entry
+        raise StoreError(f"run {active.run.id} of job {definition.name!r} could not be recorded")
 
     def watch(
         self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
@@ -177,6 +235,9 @@ class Instance:
             replicas=Replicas(settings.min_replicas, int(settings.call_timeout * 500))
             if settings.min_replicas
             else None,
+            history_age_ms=None
+            if settings.history_age is None
+            else int(settings.history_age * 1000),
         )
 
     def _announce(self) -> None:
@@ -207,20 +268,26 @@ class Instance:
 
     @contextmanager
     def _leases_kept(self) -> Iterator[None]:
-        """Keep the leases of an instance that was not started; a started one does it itself.
+        """Keep the leases of an instance that was not started, and send what its runs tell of
+        their progress; a started one does it itself.
 
         In a thread here too: a job that blocks the hub must not lose its job to another instance.
         """
         in_thread = self._home is None and not self._in_process
+        sender = gevent.spawn(self.progress.loop) if self._home is None else None
         if in_thread:
             self.keeper.start()
         try:
             yield
         finally:
+            if sender is not None:
+                sender.kill()
             if in_thread:
                 self.keeper.stop()
 
-    def _join(self, runs: list[ActiveRun]) -> None:
+    def _join(
+        self, runs: list[ActiveRun], on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
             seconds = self.keeper.expire() if self._home is None else None

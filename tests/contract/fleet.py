@@ -83,6 +83,7 @@ class Fleet:
         lease_ms: int = 30_000,
         history: int = 100,
         forget_after_ms: int = 60_000,
+        history_age_ms: int | None = None,
     ) -> RedisStore:
         """The store of one instance."""
         store = RedisStore(
@@ -93,6 +94,7 @@ class Fleet:
             history=history,
             forget_after_ms=forget_after_ms,
             clock=self.clock(),
+            history_age_ms=history_age_ms,
         )
         self._stores.append(store)
         return store
@@ -151,8 +153,10 @@ class Fleet:
         error: str = "",
         seconds_ago: float = 0,
         store: RedisStore | None = None,
+        **more: Any,
     ) -> Finish:
-        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago)
+        """Record an end; `more`: the attempts, the traceback, the result."""
+        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago, **more)
         (answer,) = (store or self.one).finish([ending])
         return answer
 
@@ -172,11 +176,15 @@ class Fleet:
         return self.look(definition, last_ms).known
 
     def stored(self, definition: JobDefinition) -> dict[str, Any]:
-        """All that Redis holds of a job, but for the time that is left of its lease."""
+        """All that Redis holds of a job, but for the time that is left of its lease, and the id
+        that a give-back leaves behind.
+        """
         keys = definition.keys
+        state = self.client.hgetall(keys.state)
+        state.pop("given_back", None)
         return {
             "k": self.client.get(keys.sync_key),
-            "state": self.client.hgetall(keys.state),
+            "state": state,
             "lease": self.client.get(keys.lease),
             "history": self.client.xrange(keys.history),
         }

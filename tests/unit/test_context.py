@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
 import pytest
 
 from jobrunner import (
@@ -147,3 +150,50 @@ class TestForRun:
 
         assert not original.cancelled
         assert not original.for_run(RUN, lambda: None).cancelled
+
+
+class TestProgress:
+    def told(self, *arguments: Any, **keywords: Any) -> tuple[Any, ...]:
+        noted: list[tuple[Any, ...]] = []
+        ctx = JobContext().for_run(RUN, lambda: None, lambda *told: noted.append(told))
+        ctx.progress(*arguments, **keywords)
+        (one,) = noted
+        return one
+
+    def test_done_total_and_message_are_told(self) -> None:
+        assert (3, 10, "rows") == self.told(3, total=10, message="rows")
+        assert (0.5, None, "") == self.told(0.5)
+        assert (0.5, 2, "") == self.told(Fraction(1, 2), 2)
+
+    def test_a_long_message_is_cut(self) -> None:
+        assert "x" * 200 == self.told(1, message="x" * 300)[2]
+
+    def test_a_message_can_always_be_stored(self) -> None:
+        assert "a?" == self.told(1, message="a\ud800")[2]
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "quoted"),
+        [
+            (("3",), TypeError, "done='3'"),
+            ((None,), TypeError, "done=None"),
+            ((True,), TypeError, "done=True"),
+            ((3, "10"), TypeError, "total='10'"),
+            ((1j,), TypeError, "done=1j"),
+            ((float("nan"),), ValueError, "done=nan"),
+            ((1, float("inf")), ValueError, "total=inf"),
+            ((10**5000,), ValueError, "done="),
+            ((1, 2, b"x"), TypeError, "message=b'x'"),
+        ],
+    )
+    def test_what_is_no_number_is_quoted(
+        self, arguments: Any, error: type[Exception], quoted: str
+    ) -> None:
+        with pytest.raises(error) as caught:
+            self.told(*arguments)
+
+        assert quoted in str(caught.value)
+
+    def test_outside_a_run_it_does_nothing(self) -> None:
+        JobContext().progress(1, 2, "nobody listens")  # and raises nothing
+
+        assert not hasattr(JobContext(), "run")

@@ -1,8 +1,10 @@
 -- Finish: record how many runs ended, release what is still theirs.
 --
 -- KEYS  for each run: k, its state, its lease, its history
--- ARGV  1 injected clock in ms, or ''   2 history limit; then for each run:
---       run id, outcome, error, ms since it ended
+-- ARGV  1 injected clock in ms, or ''   2 history limit   3 ms that an entry of the history may be
+--       old, or ''; then for each run:
+--       run id, outcome, error, ms since it ended, attempts, the end of the traceback, the result
+--       as JSON ('': none of it)
 -- Answer  { Redis's microseconds, now in ms, { status, KNOWN, problem } ... }, for each run in
 --         turn; KNOWN as in claim.lua
 -- Status  finished; amended (somebody had recorded it as abandoned);
@@ -10,7 +12,11 @@
 -- Touches  of each run: state, lease, history
 
 local now_ms, micros = clocks(ARGV[1])
-local history_limit = ARGV[2]
+local history_limit, oldest = ARGV[2], nil
+if ARGV[3] ~= '' then
+  -- The ids of the entries are times by Redis's own clock.
+  oldest = text(math.max(0, math.floor(micros / 1000) - tonumber(ARGV[3])))
+end
 
 -- The history's entry of `run`, as id and fields; nil when it was trimmed away.
 local function entry_of(history, run)
@@ -43,21 +49,26 @@ local function take_back(keys, job, run)
 end
 
 -- A finish that comes after somebody recorded `abandoned` puts the truth in its place.
-local function amend(keys, job, run, outcome, err, ended_ms)
+local function amend(keys, job, run, outcome, err, ended_ms, more)
   local id, fields = entry_of(keys.history, run)
   if not id or fields.outcome ~= 'abandoned' then
     return 'gone'
   end
   redis.call('XDEL', keys.history, id)
-  redis.call('XADD', keys.history, 'MAXLEN', history_limit, '*', 'run', run,
+  more.request = fields.request
+  add_entry(keys.history, history_limit, { 'run', run,
     'token', fields.token, 'instance', fields.instance, 'due_ms', fields.due_ms,
     'started_ms', fields.started_ms, 'finished_ms', text(ended_ms), 'outcome', outcome,
-    'error', err)
+    'error', err }, more)
   redis.pcall('HINCRBY', keys.state, 'count_abandoned', -1)
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
   take_back(keys, job, run)
   if redis.call('HGET', keys.state, 'token') == fields.token then
     redis.call('HSET', keys.state, 'finished_ms', text(ended_ms), 'outcome', outcome, 'error', err)
+  end
+  if outcome == 'succeeded'
+      and ended_ms > (whole(redis.call('HGET', keys.state, 'succeeded_ms')) or -1) then
+    succeeded(keys, job, ended_ms, more.result)  -- unless a newer success stands there
   end
   return 'amended'
 end
@@ -66,18 +77,24 @@ local answers = { micros, now_ms }
 for i = 0, #KEYS / 4 - 1 do
   local keys = { k = KEYS[4 * i + 1], state = KEYS[4 * i + 2], lease = KEYS[4 * i + 3],
     history = KEYS[4 * i + 4] }
-  local run, outcome, err = ARGV[4 * i + 3], ARGV[4 * i + 4], ARGV[4 * i + 5]
+  local at = 3 + 7 * i
+  local run, outcome, err = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local more = { attempts = ARGV[at + 5] ~= '1' and ARGV[at + 5], traceback = ARGV[at + 6],
+    result = ARGV[at + 7] }
   local job = read(keys)
   local status, problem = 'gone', job.corrupt or ''
   if job.run == run then
-    local ended_ms = math.max(job.started_ms, now_ms - tonumber(ARGV[4 * i + 6]))
-    problem = record(keys, job, ended_ms, outcome, err, history_limit)
+    local ended_ms = math.max(job.started_ms, now_ms - tonumber(ARGV[at + 4]))
+    problem = record(keys, job, ended_ms, outcome, err, history_limit, more)
     if redis.pcall('GET', keys.lease) == run then
       redis.call('DEL', keys.lease)
     end
     status = 'finished'
   elseif not job.corrupt then
-    status = amend(keys, job, run, outcome, err, now_ms - tonumber(ARGV[4 * i + 6]))
+    status = amend(keys, job, run, outcome, err, now_ms - tonumber(ARGV[at + 4]), more)
+  end
+  if oldest then
+    redis.pcall('XTRIM', keys.history, 'MINID', oldest)
   end
   answers[i + 3] = { status, known(job), problem }
 end

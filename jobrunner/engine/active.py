@@ -1,0 +1,108 @@
+"""One claimed run of this instance, and what it has been told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+
+from ..errors import LeaseLostError, RunStopped, RunTimedOutError
+from ..job import JobDefinition
+from ..run import Run
+from .keeper import Lease
+
+if TYPE_CHECKING:
+    from ..database.fencing import Fence
+
+
+class ActiveRun:
+    """One claimed run of this instance, until Redis has acknowledged its end."""
+
+    __slots__ = (
+        "cut_by",
+        "deadline",
+        "definition",
+        "ended",
+        "fence",
+        "greenlet",
+        "in_body",
+        "interruptible",
+        "lease",
+        "overtime",
+        "pause",
+        "run",
+        "stop_reason",
+        "told_at",
+    )
+
+    def __init__(self, definition: JobDefinition, run: Run, lease: Lease) -> None:
+        self.definition = definition
+        #: As its attempt sees it: each has a number of its own.
+        self.run = run
+        self.lease = lease
+        #: Why the whole run has to end.
+        self.stop_reason: RunStopped | None = None
+        #: Why the attempt has to end: its time is over.
+        self.overtime: RunTimedOutError | None = None
+        #: Trust seconds at which the time of the attempt is over.
+        self.deadline: float | None = None
+        #: Trust seconds at which it was told to stop.
+        self.told_at = 0.0
+        #: What the attempt had been told when the user's code ended.
+        self.cut_by: RunStopped | None = None
+        #: Whether the user's code is running: only then may something be thrown into it.
+        self.in_body = False
+        #: A native thread can only be told.
+        self.interruptible = True
+        #: Ends the pause between two attempts.
+        self.pause: Event | None = None
+        #: One for all attempts, so that they know of one another's commits.
+        self.fence: Fence | None = None
+        #: Over here, though Redis may not have acknowledged it.
+        self.ended = False
+        self.greenlet: gevent.Greenlet | None = None
+
+    @property
+    def extra(self) -> dict[str, object]:
+        """What each log record of this run carries."""
+        return {"job": self.run.job, "run_id": self.run.id, "token": self.run.token}
+
+    @property
+    def told(self) -> RunStopped | None:
+        """What it was told, if it has to stop."""
+        return self.stop_reason or self.overtime
+
+    def why_stop(self, now: float) -> RunStopped | None:
+        """Why the run should stop, at trust second `now`; None: it may go on."""
+        if self.stop_reason is not None:
+            return self.stop_reason
+        if now >= self.lease.trusted_until:
+            return LeaseLostError(
+                f"run {self.run.id} of job {self.run.job!r} cannot trust its lease any more"
+            )
+        if self.overtime is None and self.is_late(now):
+            return self.timed_out()  # nobody could tell it yet: the hub is not free
+        return self.overtime
+
+    def is_late(self, now: float) -> bool:
+        """Whether the time of the attempt is over at trust second `now`."""
+        return self.deadline is not None and now >= self.deadline
+
+    def timed_out(self) -> RunTimedOutError:
+        """The error that says so."""
+        limit = self.definition.policies.timeout or 0.0
+        return RunTimedOutError(f"job {self.run.job!r} took longer than its timeout of {limit:g} s")
+
+    def enter_attempt(self, deadline: float | None) -> None:
+        """A new attempt begins, which may take until trust second `deadline`."""
+        self.overtime = self.cut_by = None
+        self.deadline = deadline
+
+    def leave_body(self, now: float) -> None:
+        """The user's code has ended at trust second `now`."""
+        self.in_body = False
+        if self.overtime is None and self.is_late(now):
+            self.overtime = self.timed_out()
+        self.cut_by = self.told
+        self.deadline = None

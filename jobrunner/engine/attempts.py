@@ -1,0 +1,211 @@
+"""The attempts of one run: the way from its claim to its end, in its own greenlet.
+
+An attempt reads: application context, `JobContext`, a copy of the job, `run`, outcome. Each has
+all of that anew; the lease and the fence are the run's. The code of a job may live in a native
+thread; what stands around it, the pauses too, stays in the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+
+from gevent.event import Event
+
+from ..clock import Clock
+from ..context import JobContext
+from ..database.own_connections import own_connections
+from ..database.sessions import SessionFactory
+from ..errors import RunCancelledError, RunStopped, RunTimedOutError
+from ..job import JobDefinition
+from ..run import Outcome
+from ..signals import Notify, job_retrying, job_started
+from ..store.redis import RedisStore
+from .active import ActiveRun
+from .ends import Body, End, as_json, described, end_of, end_of_stop
+from .fenced import fence_of, fenced
+from .progress import ProgressBoard
+from .stops import Stops
+from .threads import RunThreads, is_patched
+
+logger = logging.getLogger("jobrunner")
+
+
+class Attempts:
+    """Runs the code of jobs for one instance. Nothing that a job raises leaves it."""
+
+    def __init__(
+        self,
+        store: RedisStore,
+        stops: Stops,
+        *,
+        context: JobContext,
+        scope: Callable[[], AbstractContextManager[object]],
+        threads: RunThreads,
+        all_in_threads: bool,
+        trust: Clock,
+        fenced_by_default: bool,
+        max_result: int,
+        chance: random.Random,
+        progress: ProgressBoard,
+        notify: Notify,
+    ) -> None:
+        self._store = store
+        self._stops = stops
+        self._context = context
+        self._scope = scope
+        self._threads = threads
+        self._all_in_threads = all_in_threads
+        self._trust = trust
+        self._fenced_by_default = fenced_by_default
+        self._max_result = max_result
+        self._chance = chance
+        self._progress = progress
+        self._notify = notify
+        self._sessions_of_threads: SessionFactory | None = None
+        self._draining = False
+
+    def stop_beginning(self) -> None:
+        """Begin no attempt any more."""
+        self._draining = True
+
+    def _is_draining(self) -> bool:
+        return self._draining
+
+    def perform(self, active: ActiveRun) -> End | None:
+        """Run the job, as often as its policy says; None: it never began, and is given back."""
+        reason = active.why_stop(self._trust())
+        if isinstance(reason, RunCancelledError):
+            return end_of_stop(reason)  # given back, it would be due again at once
+        if self._is_draining() or reason is not None:
+            return None
+        logger.info("Starting job %s", active.run.job, extra=active.extra)
+        end = self._attempt(active)
+        while (pause := self._pause_after(active, end)) is not None:
+            self._wait(active, pause)
+            reason = active.why_stop(self._trust())
+            if reason is not None:
+                return end_of_stop(reason)
+            if self._is_draining():
+                break
+            active.run = replace(active.run, attempt=active.run.attempt + 1)
+            logger.info(
+                "Starting job %s, attempt %d",
+                active.run.job,
+                active.run.attempt,
+                extra=active.extra,
+            )
+            end = self._attempt(active)
+        return end
+
+    # -- between attempts --------------------------------------------------------------------
+
+    def _pause_after(self, active: ActiveRun, end: End) -> float | None:
+        """Seconds until the next attempt; None: there is none."""
+        retry, error, number = active.definition.policies.retry, end.error, active.run.attempt
+        if retry is None or error is None or self._is_draining() or active.stop_reason is not None:
+            return None
+        late = isinstance(error, RunTimedOutError)
+        if isinstance(error, RunStopped) and not late:
+            return None
+        if not retry.tries_again(error, number, always=late):
+            return None
+        pause = retry.pause(number, self._chance)
+        logger.warning(
+            "Job %s failed in attempt %d of %d, and is tried again in %.3g s: %s",
+            active.run.job,
+            number,
+            retry.attempts,
+            pause,
+            described(error),
+            exc_info=error,
+            extra=active.extra,
+        )
+        self._notify(job_retrying, run=active.run, error=error, pause=pause)
+        return pause
+
+    def _wait(self, active: ActiveRun, seconds: float) -> None:
+        """Wait for the next attempt, or until somebody ends the pause."""
+        active.pause = Event()
+        if not self._is_draining() and active.stop_reason is None:
+            active.pause.wait(seconds)
+        active.pause = None
+
+    # -- one attempt -------------------------------------------------------------------------
+
+    def _attempt(self, active: ActiveRun) -> End:
+        timeout = active.definition.policies.timeout
+        in_thread = self._all_in_threads or active.definition.policies.run_in == "thread"
+        active.interruptible = not in_thread
+        self._notify(job_started, run=active.run)
+        active.enter_attempt(None if timeout is None else self._trust() + timeout)
+        alarm = None if timeout is None else self._stops.alarm(active, timeout)
+        try:
+            if in_thread:
+                body = self._threads.call(self._do, active, True)
+            else:
+                body = self._do(active, False)
+        finally:
+            if alarm is not None:
+                alarm.close()
+        end = end_of(body, active.cut_by)
+        active.overtime = None
+        if body.problem and end.outcome is Outcome.SUCCEEDED:
+            logger.warning(
+                "Job %s: what it returned is not kept: %s",
+                active.run.job,
+                body.problem,
+                extra=active.extra,
+            )
+        return end
+
+    def _do(self, active: ActiveRun, in_thread: bool) -> Body:
+        """The attempt where its code lives, maybe in a native thread."""
+        try:
+            returned = self._run_job(active, in_thread)
+        except BaseException as error:
+            return Body(error=error)
+        result, problem = as_json(returned, self._max_result)
+        return Body(returned, None, result, problem)
+
+    def _run_job(self, active: ActiveRun, in_thread: bool) -> object:
+        context = self._context.for_run(
+            active.run,
+            lambda: active.why_stop(self._trust()),
+            partial(self._progress.note, active),
+        )
+        if in_thread and is_patched():
+            context.session_factory = self._sessions_for(context.session_factory)
+        # The fence outside: what teardown functions of the application commit is the run's too.
+        with self._fence(active, context, in_thread), self._scope():
+            active.in_body = True
+            try:
+                return active.definition.copy_job().run(context)
+            finally:
+                active.leave_body(self._trust())
+
+    def _sessions_for(self, sessions: SessionFactory | None) -> SessionFactory | None:
+        if self._sessions_of_threads is None and sessions is not None:
+            self._sessions_of_threads = own_connections(sessions, self._threads.in_hub)
+        return self._sessions_of_threads
+
+    def _fence(
+        self, active: ActiveRun, context: JobContext, in_thread: bool
+    ) -> AbstractContextManager[object]:
+        fenced_here = active.definition.policies.fenced
+        if not (self._fenced_by_default if fenced_here is None else fenced_here):
+            return nullcontext()
+        if active.fence is None:
+            ask = partial(self._larger_token, active.definition, active.run.id, in_thread)
+            active.fence = fence_of(active.run, active.definition, ask)
+        return fenced(context, active.fence)
+
+    def _larger_token(
+        self, definition: JobDefinition, run_id: str, in_thread: bool, above: int
+    ) -> int | None:
+        ask = partial(self._store.larger_token, definition, run_id, above)
+        return self._threads.in_hub(ask) if in_thread else ask()

@@ -1,0 +1,41 @@
+"""The replies of the slots of a Cluster, put together to the answers of one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import StoreError
+from .servers import Reply
+
+T = TypeVar("T")
+
+
+def values_of(replies: Mapping[int, Reply]) -> dict[int, Any]:
+    """The values of the replies; raises when all of them are errors."""
+    values = {slot: reply.value for slot, reply in replies.items()}
+    errors = [value for value in values.values() if isinstance(value, StoreError)]
+    if errors and len(errors) == len(values):
+        raise errors[0]
+    return values
+
+
+def in_order(
+    groups: Mapping[int, list[int]],
+    values: Mapping[int, Any],
+    read: Callable[[Any], T],
+    number: int,
+    *,
+    skip: int = 2,
+) -> list[T | StoreError]:
+    """The answers of all slots in the order of the questions; `skip`: the clocks before them."""
+    answers: list[Any] = [None] * number
+    for slot, indexes in groups.items():
+        value = values.get(slot)
+        if isinstance(value, StoreError):
+            for index in indexes:
+                answers[index] = value
+        elif indexes:
+            for index, raw in zip(indexes, value[skip:], strict=True):  # type: ignore[index]
+                answers[index] = raw if isinstance(raw, StoreError) else read(raw)
+    return answers
