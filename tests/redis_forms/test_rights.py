@@ -11,7 +11,7 @@ import pytest
 from jobrunner import StoreError
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.answers import Ending, Status
+from jobrunner.store.answers import Ending, Report, Status
 from jobrunner.store.redis import RedisStore
 from jobrunner.store.servers import Replicas
 from tests.contract.fleet import MINUTE, NOON, ask, job
@@ -43,7 +43,7 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
     """All that an instance does, in its life and for a person who looks."""
     now_ms = NOON
     clock = _Clock()
-    store: RedisStore = make_store(url(server), clock=clock)
+    store: RedisStore = make_store(url(server), clock=clock, history_age_ms=3_600_000)
     store.now_ms()
     for number, definition in enumerate(jobs()):
         store.announce([definition])
@@ -63,8 +63,11 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
         (finish,) = store.finish([Ending(definition, second, Outcome.SUCCEEDED, "", 0)])
         assert ("amended", "") == (finish.status, finish.problem)
         clock.now = now_ms + 2 * MINUTE
-        (answer,) = store.claim([ask(definition, third, now_ms)])
+        known = finish.known
+        row = (known.abandoned_in_row, known.abandoned_ms)
+        (answer,) = store.claim([ask(definition, third, now_ms, abandoned=row)])
         assert Status.CLAIMED == answer.status
+        assert [True] == store.progress([Report(definition, third, 1, 2, "half", 0)])
         (finish,) = store.finish([Ending(definition, third, Outcome.FAILED, "no", 0)])
         assert ("finished", "") == (finish.status, finish.problem)
         assert [third, second] == [entry.run_id for entry in store.history(definition, 5)]
