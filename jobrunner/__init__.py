@@ -23,7 +23,7 @@ from .job import Job
 from .retry import Retry
 from .run import HistoryEntry, Outcome, Run
 from .runner import JobRunner
-from .schedules import Schedule, cron, every
+from .schedules import Schedule, any_of, cron, every, except_on
 from .status import JobStatus
 
 __all__ = [
@@ -51,7 +51,9 @@ __all__ = [
     "StaleRunError",
     "StoreError",
     "UnknownJobError",
+    "any_of",
     "cron",
     "every",
+    "except_on",
     "fence_table",
 ]

@@ -13,7 +13,7 @@ from .errors import InvalidJobError
 from .keys import JobKeys, default_sync_key
 from .policies import DEFAULT, Policies, PolicyKeywords, check_keywords
 from .retry import Retry
-from .schedules import Schedule, every_interval
+from .schedules import Schedule, every_interval, shifted
 
 if TYPE_CHECKING:
     from .context import JobContext
@@ -111,8 +111,11 @@ class JobDefinition:
     policies: Policies = DEFAULT
 
     @classmethod
-    def of(cls, job: Job, namespace: str) -> JobDefinition:
-        """Check `job`; `InvalidJobError` or `InvalidScheduleError` quotes what cannot work."""
+    def of(cls, job: Job, namespace: str, timezone: str = "UTC") -> JobDefinition:
+        """Check `job`; `InvalidJobError` or `InvalidScheduleError` quotes what cannot work.
+
+        `timezone`: of schedules that name none.
+        """
         if isinstance(job, type) and issubclass(job, Job):
             raise InvalidJobError(f"{job.__name__} is a class: register {job.__name__}().")
         if not isinstance(job, Job):
@@ -126,7 +129,8 @@ class JobDefinition:
             sync_key = default_sync_key(namespace, name)
         if type(job).run is Job.run:
             raise InvalidJobError(f"job {name!r} has no run: define `def run(self, ctx): …`.")
-        schedule, policies = _schedule_of(job, name), Policies.of(job, name)
+        policies = Policies.of(job, name)
+        schedule = _moved(_schedule_of(job, name).in_timezone(timezone), name, policies)
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
     @cached_property
@@ -174,3 +178,14 @@ def _schedule_of(job: Job, name: str) -> Schedule:
         f"job {name!r} has schedule = {job.schedule!r}: it needs one, such as "
         f"every(minutes=5), cron('0 3 * * *'), or interval = timedelta(minutes=5)."
     )
+
+
+def _moved(schedule: Schedule, name: str, policies: Policies) -> Schedule:
+    """The schedule as the job's policies move its due times."""
+    if policies.misfire == "all" and not schedule.on_grid:
+        raise InvalidJobError(
+            f"job {name!r} has misfire = 'all' and the schedule {schedule!s}, whose due times "
+            f"follow from when it runs: none can be made good. Use cron(…) or every(…, align=True)."
+        )
+    spread_ms = None if policies.spread is True else round(policies.spread * 1000)
+    return shifted(schedule, name, jitter_ms=round(policies.jitter * 1000), spread_ms=spread_ms)

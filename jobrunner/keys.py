@@ -67,10 +67,13 @@ class FleetKeys:
     jobs: str
     instances: str
     control: str
+    hosts: str
 
     @classmethod
     def of(cls, namespace: str) -> FleetKeys:
-        return cls(*(f"{{{namespace}}}:{kind}" for kind in ("jobs", "instances", "control")))
+        return cls(
+            *(f"{{{namespace}}}:{kind}" for kind in ("jobs", "instances", "control", "hosts"))
+        )
 
-    def all(self) -> tuple[str, str, str]:
-        return (self.jobs, self.instances, self.control)
+    def all(self) -> tuple[str, ...]:
+        return (self.jobs, self.instances, self.control, self.hosts)

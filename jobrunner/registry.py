@@ -13,8 +13,9 @@ from .keys import FleetKeys
 class Registry:
     """Job definitions by name. Registering the same job again replaces it silently."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, timezone: str = "UTC") -> None:
         self._namespace = namespace
+        self._timezone = timezone
         self._fleet_keys = FleetKeys.of(namespace).all()
         self._definitions: dict[str, JobDefinition] = {}
         self._owners: dict[str, str] = {}  # each Redis key → the name of its job
@@ -23,7 +24,7 @@ class Registry:
 
     def register(self, job: Job) -> JobDefinition:
         """Add `job`; `InvalidJobError` or `DuplicateJobError` when it cannot be."""
-        definition = JobDefinition.of(job, self._namespace)
+        definition = JobDefinition.of(job, self._namespace, self._timezone)
         self._refuse_namesake(definition)
         self._refuse_shared_keys(definition)
         replaced = self._definitions.get(definition.name)
@@ -34,6 +35,29 @@ class Registry:
         self._owners.update(dict.fromkeys(definition.keys.all(), definition.name))
         self.version += 1
         return definition
+
+    def check(self, job: Job) -> JobDefinition:
+        """The definition of `job`, were it put in the place of its namesake; raises as that would,
+        and changes nothing.
+        """
+        definition = JobDefinition.of(job, self._namespace, self._timezone)
+        self._refuse_shared_keys(definition)
+        return definition
+
+    def replace(self, job: Job) -> JobDefinition:
+        """Put `job` in the place of the one that has its name, whatever that is."""
+        self.check(job)
+        if job.name in self._definitions:
+            self.unregister(job.name)
+        return self.register(job)
+
+    def unregister(self, name: str) -> None:
+        """Take a job away; `UnknownJobError` when it is not there."""
+        definition = self.get(name)
+        del self._definitions[name]
+        for key in definition.keys.all():
+            del self._owners[key]
+        self.version += 1
 
     def get(self, name: str) -> JobDefinition:
         """The job of that name; `UnknownJobError` suggests the nearest one."""

@@ -1,4 +1,5 @@
-"""`JobRunner`: what a user holds. It wires the floors below, and has no logic of its own.
+"""`JobRunner`: what a user holds. It finds the application, whose `AppState` wires the floors
+below; neither has logic of its own.
 
 The way of one run, downwards: `hosting` decides where the loop lives; `engine.scheduler` ticks,
 asking `engine.agenda` which jobs may be due; `store` claims them in Redis, in one atomic step;
@@ -8,154 +9,31 @@ back to `store`, and the next due time to the agenda.
 
 from __future__ import annotations
 
-import copy
 import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from .application import AppState
 from .clock import Clock
 from .context import JobContext
-from .database.fence_table import create_fence_table
-from .database.sessions import session_factory_of
-from .engine import controls
 from .errors import ConfigurationError
-from .hosting import fork, gunicorn
-from .hosting.detect import Process, detect, find_worker
-from .hosting.instance import Instance, runs_in_threads
-from .hosting.request import StartWithRequest
-from .hosting.signals import wait_for_stop_signal
 from .job import FunctionJob, Job
 from .policies import PolicyKeywords
 from .policies import check_keywords as check_policies
 from .registry import Registry
-from .run import HistoryEntry
+from .run import HistoryEntry, Outcome
 from .schedules import Schedule
 from .settings import Settings, SettingsKeywords, check_keywords
-from .signals import send
-from .status import JobStatus
-from .store.connect import Connect, connector
+from .status import InstanceStatus, JobStatus
 
 if TYPE_CHECKING:
     from flask import Flask
     from redis import Redis
 
+
 F = TypeVar("F", bound=Callable[..., object])
-
-
-class AppState:
-    """The runner's state of one application, as `app.extensions["jobrunner"]` holds it."""
-
-    def __init__(self, runner: JobRunner, app: Flask | None, settings: Settings) -> None:
-        self.settings = settings
-        self.registry = Registry(settings.namespace)
-        self._runner = runner
-        self._app = app
-        self._connect: Connect = connector(runner.redis, settings.redis_url)
-        self._context = _context_for(app, runner.context)
-        self._instance: Instance | None = None
-        self._planned_in: int | None = None
-
-    def start(self) -> None:
-        """Start where this process is to run jobs: now, with its server, or not at all."""
-        if not self.settings.enabled or self._planned_in == os.getpid():
-            return
-        self._planned_in = os.getpid()
-        process = detect()
-        # In gunicorn an explicit MODE says how the jobs run; when they run, the worker's life says.
-        if process is Process.GUNICORN_WORKER:
-            gunicorn.attach(find_worker(), self.start_here)
-        elif process is Process.GUNICORN_MASTER:
-            fork.on_worker_fork(self._adopt_worker)
-        elif process is Process.SERVING or self.settings.mode != "auto":
-            self.start_here()
-        elif process is Process.UNKNOWN:
-            self._start_with_server()
-
-    def start_here(self) -> Instance:
-        """Start in this process, whatever it is; the instance that runs already, if one does."""
-        instance = self._instance
-        if instance is None or not instance.is_here or not instance.is_started:
-            instance = self._new_instance(in_threads=runs_in_threads(self.settings.mode))
-            instance.start()
-        return instance
-
-    def instance(self) -> Instance:
-        """The instance of this process; one that was not started, if none was."""
-        if self._instance is None or not self._instance.is_here:
-            return self._new_instance(in_threads=False)
-        return self._instance
-
-    def stop(self, timeout: float | None = None) -> bool:
-        """Drain the instance of this process, if there is one."""
-        instance, self._instance, self._planned_in = self._instance, None, None
-        return instance is None or instance.stop(timeout)
-
-    def run_jobs(self) -> None:
-        """Run jobs in this process until TERM or INT, then drain."""
-        if not self.settings.enabled:
-            raise ConfigurationError(
-                "JOBRUNNER_ENABLED is false, so this process runs no jobs: set it to true."
-            )
-        self.start_here()
-        wait_for_stop_signal()
-        self.stop()
-
-    def status(self) -> list[JobStatus]:
-        return controls.status(
-            list(self.registry),
-            self.instance().store,
-            self.settings.quarantine_after,
-            self.settings.tags,
-        )
-
-    def history(self, name: str, limit: int) -> list[HistoryEntry]:
-        return self.instance().store.history(self.registry.get(name), limit)
-
-    def create_fence_table(self) -> str:
-        """Create the table of fenced sessions in the jobs' database, unless it is there. Returns
-        the database, in words.
-        """
-        sessions = self._context.session_factory
-        if sessions is None:
-            raise ConfigurationError(
-                "the jobs have no database: set SQLALCHEMY_DATABASE_URI, initialise "
-                "Flask-SQLAlchemy before the runner, or give JobContext(session_factory=…)."
-            )
-        with self._scope(), sessions() as session, session.begin():
-            connection = session.connection()
-            create_fence_table(connection)
-            return str(connection.engine.url.render_as_string(hide_password=True))
-
-    def _new_instance(self, *, in_threads: bool) -> Instance:
-        self._instance = Instance(
-            self.settings,
-            self.registry,
-            self._connect,
-            context=self._context,
-            scope=self._scope,
-            injected_clock=lambda: self._runner.clock,
-            notify=self._notify,
-            in_threads=in_threads,
-        )
-        return self._instance
-
-    def _notify(self, signal: Any, **arguments: Any) -> None:
-        send(signal, self._runner if self._app is None else self._app, **arguments)
-
-    def _scope(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._app is None else self._app.app_context()
-
-    def _adopt_worker(self, worker: Any) -> None:
-        gunicorn.attach(worker, self.start_here)
-
-    def _start_with_server(self) -> None:
-        if self._app is None:
-            self.start_here()  # no request will ever tell
-        elif not self._app.testing:
-            start = StartWithRequest(self._app.wsgi_app, self.start_here)
-            self._app.wsgi_app = start  # type: ignore[method-assign]
 
 
 class JobRunner:
@@ -253,8 +131,27 @@ class JobRunner:
         """Add a job for every application, those initialised already too. The same function or
         class again replaces itself; a different job of the same name or key is an error.
         """
-        for registry in [self._registry, *(state.registry for state in self._all_states())]:
+        for registry in self._registries():
             registry.register(job)
+
+    def replace(self, job: Job) -> None:
+        """Put `job` in the place of the one that has its name, whatever that is; while running,
+        too. A run that goes on is the old job's. `InvalidJobError` changes nothing.
+        """
+        for registry in self._registries():
+            registry.check(job)
+        for registry in self._registries():
+            registry.replace(job)
+
+    def unregister(self, name: str) -> None:
+        """Take a job away from every application of this process; a run that goes on ends as it
+        will. `UnknownJobError` for a wrong name.
+        """
+        registries = [registry for registry in self._registries() if name in registry]
+        if not registries:
+            self._registry.get(name)
+        for registry in registries:
+            registry.unregister(name)
 
     def start(self, app: Flask | None = None) -> JobRunner:
         """Start where this process is to run jobs; call it in the application factory.
@@ -290,9 +187,64 @@ class JobRunner:
         """Where each job stands in the fleet. `StoreError` when Redis is away."""
         return self._state(app).status()
 
-    def history(self, name: str, limit: int = 20, app: Flask | None = None) -> list[HistoryEntry]:
-        """The newest runs of a job, the newest first; `UnknownJobError` for a wrong name."""
-        return self._state(app).history(name, limit)
+    def history(
+        self,
+        name: str,
+        limit: int = 20,
+        outcome: Outcome | str | None = None,
+        app: Flask | None = None,
+    ) -> list[HistoryEntry]:
+        """The newest runs of a job, the newest first, with `outcome` only those that ended so;
+        `UnknownJobError` for a wrong name.
+        """
+        return self._state(app).history(name, limit, None if outcome is None else Outcome(outcome))
+
+    def instances(self, app: Flask | None = None) -> list[InstanceStatus]:
+        """The instances of the fleet that live. `StoreError` when Redis is away."""
+        return self._state(app).instances()
+
+    def trigger(
+        self,
+        name: str,
+        wait: bool = False,
+        queue: bool = False,
+        timeout: float | None = None,
+        app: Flask | None = None,
+    ) -> str | HistoryEntry | None:
+        """Run a job once, out of turn, by whichever instance comes first, also when it is paused.
+
+        Returns the id of the request; with `wait` the entry of the run that answered it, once it
+        has ended (None: not within `timeout` seconds). While Redis keeps its data a request is
+        answered by one run at most. `RefusedError` while the job runs, unless with `queue` the
+        request may wait for that.
+        """
+        return self._state(app).trigger(name, wait=wait, queue=queue, timeout=timeout)
+
+    def pause(
+        self,
+        name: str,
+        until: float | datetime | None = None,
+        reason: str = "",
+        app: Flask | None = None,
+    ) -> None:
+        """Let no run of a job's schedule begin in the fleet until then (Unix seconds or a
+        `datetime`; None: until it is resumed). What runs goes on.
+        """
+        self._state(app).pause(name, until, reason)
+
+    def resume(self, name: str, app: Flask | None = None) -> None:
+        """End a job's pause, and its quarantine: it goes on as its schedule says."""
+        self._state(app).resume(name)
+
+    def reset(self, name: str, app: Flask | None = None) -> None:
+        """Make a job due at once, as if it had never run; it stays paused if it is."""
+        self._state(app).reset(name)
+
+    def cancel(self, name: str, app: Flask | None = None) -> str:
+        """Stop the run of a job that runs now, wherever it is; returns its id. `RefusedError`
+        when nothing runs.
+        """
+        return self._state(app).cancel(name)
 
     def _new_state(self, app: Flask | None) -> AppState:
         settings = Settings.load(
@@ -306,6 +258,9 @@ class JobRunner:
             state.registry.register(definition.job)
         self._states.add(state)
         return state
+
+    def _registries(self) -> list[Registry]:
+        return [self._registry, *(state.registry for state in self._all_states())]
 
     def _all_states(self) -> list[AppState]:
         return list(self._states)
@@ -342,12 +297,3 @@ class JobRunner:
             f"this job runner serves {self._initialised} applications: say which one, with app=…, "
             f"or call it inside `with app.app_context():`."
         )
-
-
-def _context_for(app: Flask | None, given: JobContext | None) -> JobContext:
-    """The context that runs get copies of: the given one, with what it lacks."""
-    context = JobContext() if given is None else copy.copy(given)
-    context.app = app
-    if context.session_factory is None and app is not None:
-        context.session_factory = session_factory_of(app)
-    return context

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 
 from ..job import JobDefinition
 from ..quarantine import quarantined_until_ms
-from ..schedules import Schedule
-from ..store.answers import UNKNOWN, Ask, Known
-
-#: Earlier than any clock, an injected one too.
-_LONG_AGO_MS = -(10**15)
+from ..run import Skip
+from ..store.answers import OF_REQUEST, UNKNOWN, Ask, Known
+from .due import LONG_AGO_MS, NEVER_MS, due_again, overdue_since_ms
 
 #: Moments that were put off and stand in the heap all the same, beside one a job.
 _SPARE_MOMENTS = 100
+
+#: The part of a check interval after which an overdue job that somebody holds is asked about again.
+#: The rest is for the finish of the run that ends, the answer, and a machine with other work: from
+#: the end of one run to the start of the next no more than one interval is to pass.
+_LOOK_AGAIN = 3 / 4
 
 
 class Entry:
@@ -34,7 +37,12 @@ class Entry:
         "due_ms",
         "early_until_ms",
         "in_future",
+        "known",
+        "not_before_ms",
+        "note",
+        "noted",
         "run_id",
+        "since_ms",
     )
 
     def __init__(self, definition: JobDefinition) -> None:
@@ -43,7 +51,16 @@ class Entry:
         self.at_ms: int | None = None
         self.computed_from = UNKNOWN
         self.due_ms = 0
-        self.early_until_ms = _LONG_AGO_MS
+        self.early_until_ms = LONG_AGO_MS
+        #: What was learnt last.
+        self.known: Known | None = None
+        #: Until then it is not asked about, though it is due: its condition said no.
+        self.not_before_ms = LONG_AGO_MS
+        #: When the fleet first saw the job's schedule.
+        self.since_ms = LONG_AGO_MS
+        #: What the next ask is to note in Redis, and what the last one did.
+        self.note = ""
+        self.noted = ""
         #: The last start lies further ahead than any right clock could have written.
         self.in_future = False
         #: The id of a claim whose answer has not arrived; '' when none is under way.
@@ -56,8 +73,26 @@ class Entry:
     def ask(self) -> Ask:
         """The question for Redis: a claim when there is a run id, else a look."""
         return Ask(
-            self.definition, self.run_id, self.computed_from, self.early_until_ms, self.due_ms
+            self.definition,
+            self.run_id,
+            self.computed_from,
+            self.early_until_ms,
+            self.due_ms,
+            self.note,
         )
+
+    def tell(self, reason: str, *times_ms: int) -> bool:
+        """Note something with the next ask; False: that was done."""
+        note = f"{reason}:{','.join(map(str, times_ms))}"
+        if note == self.noted:
+            return False
+        self.note = note
+        return True
+
+    def is_late(self, now_ms: int) -> bool:
+        """Whether the due time has become too old to be run for."""
+        grace_ms = self.definition.policies.grace_ms
+        return grace_ms is not None and 0 < self.due_ms < now_ms - grace_ms
 
 
 class Agenda:
@@ -82,8 +117,10 @@ class Agenda:
         """Whether a job waits for a free slot of this instance."""
         return bool(self._waiting)
 
-    def sync(self, definitions: Iterable[JobDefinition]) -> None:
-        """Follow the registry: what is new or changed is asked about at once."""
+    def sync(self, definitions: Iterable[JobDefinition], since_ms: Mapping[str, int]) -> None:
+        """Follow the registry: what is new or changed is asked about at once. `since_ms`: when
+        the fleet first saw the schedule of each.
+        """
         wanted = {definition.name: definition for definition in definitions}
         for name in [n for n in self._entries if n not in wanted]:
             del self._entries[name]
@@ -91,6 +128,7 @@ class Agenda:
             entry = self._entries.get(name)
             if entry is None or entry.definition is not definition:
                 entry = self._entries[name] = Entry(definition)
+                entry.since_ms = since_ms.get(name, LONG_AGO_MS)
                 self.put(entry, 0)
         self._ring = deque(self._entries.values())
 
@@ -158,16 +196,30 @@ class Agenda:
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
-        entry.due_ms, early_until_ms, entry.in_future = due_again(entry.definition, known, now_ms)
-        entry.early_until_ms = max(early_until_ms, self._quarantined_until_ms(known))
+        due = due_again(entry.definition, known, now_ms, entry.since_ms)
+        entry.known = known
+        entry.due_ms, entry.in_future = due.at_ms, due.in_future
+        entry.early_until_ms = due.early_until_ms
+        if due.at_ms != OF_REQUEST:
+            entry.early_until_ms = max(due.early_until_ms, self._quarantined_until_ms(known))
         entry.computed_from = known.version
-        self.put(entry, self._moment(entry, known, now_ms))
+        moment_ms = self._moment(entry, known, now_ms)
+        if due.misfired and entry.tell(Skip.MISFIRED, *due.misfired):
+            moment_ms = now_ms
+        since_ms = overdue_since_ms(entry.definition, known)
+        if since_ms is not None and not known.is_overdue:
+            expected_ms = since_ms + round((entry.definition.policies.expect or 0) * 1000)
+            if expected_ms > now_ms:
+                moment_ms = min(moment_ms, expected_ms)
+            elif not entry.note and entry.tell("overdue", since_ms):
+                moment_ms = now_ms
+        self.put(entry, moment_ms)
 
     def _quarantined_until_ms(self, known: Known) -> int:
         until_ms = quarantined_until_ms(
             known.abandoned_in_row, known.abandoned_ms, self._quarantine_after
         )
-        return _LONG_AGO_MS if until_ms is None else until_ms
+        return LONG_AGO_MS if until_ms is None else until_ms
 
     def next_ms(self) -> int | None:
         """The earliest moment at which something is to be asked; None: nothing is known."""
@@ -186,42 +238,23 @@ class Agenda:
         ]
         heapq.heapify(self._heap)
 
+    def put_off(self, entry: Entry, now_ms: int) -> None:
+        """Not now, though it is due: again after the check interval."""
+        entry.not_before_ms = now_ms + self._check_interval_ms
+
     def _moment(self, entry: Entry, known: Known, now_ms: int) -> int:
-        opens_ms = entry.early_until_ms + 1
+        opens_ms = max(entry.early_until_ms + 1, entry.not_before_ms)
         if known.running is None:
-            return opens_ms
+            paused = "" if known.touched is None else known.touched.paused
+            if not paused or opens_ms > now_ms or entry.due_ms == OF_REQUEST:
+                return opens_ms
+            # Overdue, and paused: the control stream tells when a person ends that.
+            return int(paused) + 1 if paused.isdecimal() else NEVER_MS
         lease_end_ms = now_ms + known.lease_left_ms
-        if opens_ms <= now_ms:
+        if opens_ms <= now_ms or entry.due_ms == NEVER_MS:
             # Overdue, and held: whoever finishes it may die before it claims the next run.
-            opens_ms = now_ms + self._check_interval_ms
+            opens_ms = now_ms + int(_LOOK_AGAIN * self._check_interval_ms)
         return min(opens_ms, lease_end_ms)
 
     def _is_current(self, entry: Entry) -> bool:
         return self._entries.get(entry.definition.name) is entry
-
-
-def due_again(definition: JobDefinition, known: Known, now_ms: int) -> tuple[int, int, bool]:
-    """The next due time (0: at once), until when it is too early for it, and whether the last
-    start lies in an impossible future.
-
-    A job that recovers is due at once for what was abandoned, and with that due time, so that
-    the run can know what it repeats.
-    """
-    if definition.policies.recover and known.abandoned_due_ms is not None:
-        return known.abandoned_due_ms, _LONG_AGO_MS, False
-    due_ms, in_future = due_after(definition.schedule, known, now_ms)
-    early_until_ms = definition.schedule.early_until_ms(due_ms) if due_ms else _LONG_AGO_MS
-    return due_ms, early_until_ms, in_future
-
-
-def due_after(schedule: Schedule, known: Known, now_ms: int) -> tuple[int, bool]:
-    """The next due time (0: at once), and whether the last start lies in an impossible future.
-
-    A last start a little ahead of now, by less than the schedule tolerates, is simply not due
-    yet: else a small step back of the clock would start jobs twice.
-    """
-    if known.last_ms is None:
-        return schedule.first_due_ms(known.first_seen_ms or now_ms), False
-    if known.last_ms > now_ms + schedule.future_tolerance_ms:
-        return 0, True
-    return schedule.next_due_ms(known.last_ms), False

@@ -1,153 +1,100 @@
-"""What a person asks of the fleet: how do the jobs stand?"""
+"""What a person asks of the fleet, from any process: run now, pause, resume, reset, cancel.
+
+Each is one script on the job's own keys, and a word on the control stream that makes every
+instance look at the job with its next check.
+"""
 
 from __future__ import annotations
 
-import json
-import platform
-import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from datetime import datetime
 
+from ..clock import Clock
+from ..errors import InvalidJobError, LastRunParseError, RefusedError
 from ..job import JobDefinition
-from ..quarantine import quarantined_until_ms
-from ..run import Outcome, Progress, Skip
-from ..status import JobStatus
-from ..store.answers import Known, Peek
+from ..run import HistoryEntry, new_id
+from ..store.answers import Controlled
 from ..store.redis import RedisStore
-from .agenda import due_again
 
-_WHOLE = re.compile("-?[0-9]+")
+#: Seconds between two looks at whether a requested run has ended: the first, and the longest.
+_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+
+#: Entries of the history among which the answer to a request is looked for.
+_NEWEST = 20
 
 
-def status(
-    definitions: Sequence[JobDefinition],
+def trigger(store: RedisStore, definition: JobDefinition, *, queue: bool) -> str:
+    """Ask for one run out of turn; the id of the request. One that waits already is joined.
+
+    `RefusedError` while the job runs, unless with `queue` the request may wait for that.
+    """
+    answer = _asked(store, definition, "trigger", new_id(), "1" if queue else "")
+    if answer.status == "held":
+        raise RefusedError(
+            f"job {definition.name!r} is running (run {answer.detail} of instance "
+            f"{answer.instance}): wait until it has ended, or let the request wait (queue=True)."
+        )
+    return answer.detail
+
+
+def answer_to(
     store: RedisStore,
-    quarantine_after: int,
-    tags: tuple[str, ...],
-) -> list[JobStatus]:
-    """Where each job stands, read from Redis now; `StoreError` when it is away."""
-    host = platform.node()
-    now_ms = store.now_ms()
-    peeks = store.peek([definition.keys for definition in definitions])
-    return [
-        _status(definition, peek, now_ms, quarantine_after, host, tags)
-        for definition, peek in zip(definitions, peeks, strict=True)
-    ]
-
-
-def _status(
     definition: JobDefinition,
-    peek: Peek,
-    now_ms: int,
-    quarantine_after: int,
-    host: str,
-    tags: tuple[str, ...],
-) -> JobStatus:
-    state = peek.state
-    known, problem = _known(peek)
-    waits_until_ms = quarantined_until_ms(
-        known.abandoned_in_row, known.abandoned_ms, quarantine_after
-    )
-    # A run without a lease is over, though nobody has recorded it yet.
-    running = (state.get("run") or None) if peek.lease_left_ms else None
-    paused = _paused(state.get("paused"), now_ms)
-    return JobStatus(
-        name=definition.name,
-        schedule=str(definition.schedule),
-        sync_key=definition.keys.sync_key,
-        last_run=_seconds(known.last_ms),
-        next_due=None if problem else _next_due(definition, known, now_ms, waits_until_ms),
-        running=running,
-        instance=state.get("instance") if running else None,
-        lease_left=peek.lease_left_ms / 1000 if running else None,
-        last_finish=_seconds(_number(state.get("finished_ms"))),
-        last_outcome=_outcome(state.get("outcome")),
-        last_error=state.get("error") or None,
-        runs=_number(state.get("runs")) or 0,
-        succeeded=_number(state.get("count_succeeded")) or 0,
-        failed=_number(state.get("count_failed")) or 0,
-        interrupted=_number(state.get("count_interrupted")) or 0,
-        lease_lost=_number(state.get("count_lease_lost")) or 0,
-        stale=_number(state.get("count_stale")) or 0,
-        abandoned=_number(state.get("count_abandoned")) or 0,
-        timed_out=_number(state.get("count_timed_out")) or 0,
-        cancelled=_number(state.get("count_cancelled")) or 0,
-        quarantined_until=_seconds(waits_until_ms),
-        paused=paused is not None,
-        paused_until=_seconds(_number(paused)),
-        pause_reason=state.get("pause_reason", "") if paused else "",
-        requested=state.get("trigger") or None,
-        progress=_progress(state.get("progress")) if running else None,
-        last_result=state.get("result") or None,
-        last_success=_seconds(_number(state.get("succeeded_ms"))),
-        overdue_since=_seconds(_number(state.get("overdue_ms"))),
-        skips={skip: n for skip in Skip if (n := _number(state.get(f"count_skip_{skip}")))},
-        last_skip=_skip(state.get("skip_reason")),
-        last_skip_due=_seconds(_number(state.get("skip_due_ms"))),
-        enabled=definition.policies.enabled,
-        runs_here=definition.policies.may_run_on(host, tags),
-        problem=problem,
-    )
+    request: str,
+    *,
+    timeout: float | None,
+    trust: Clock,
+    sleep: Callable[[float], object],
+) -> HistoryEntry | None:
+    """The run that answered a request, once it has ended; None: not within `timeout` seconds."""
+    deadline = None if timeout is None else trust() + timeout
+    pause = _FIRST_LOOK
+    while True:
+        for entry in store.history(definition, _NEWEST):
+            if entry.request == request:
+                return entry
+        if deadline is not None and trust() >= deadline:
+            return None
+        sleep(pause)
+        pause = min(_LONGEST_LOOK, pause * 1.5)
 
 
-def _known(peek: Peek) -> tuple[Known, str | None]:
-    """The last start and first sight, as the scripts read them; and what cannot be read."""
-    state = peek.state
-    second = _number(peek.last_start)
-    known = Known(
-        None,
-        _number(state.get("first_seen_ms")),
-        None,
-        0,
-        _number(state.get("abandoned_due_ms")),
-        _number(state.get("abandoned_in_row")) or 0,
-        _number(state.get("abandoned_ms")),
-    )
-    problem = peek.problem
-    if problem is None and peek.last_start is not None and second is None:
-        problem = f"the last run is {peek.last_start!r}, not a Unix time in whole seconds"
-    if second is None:
-        return known, problem
-    refined = _number(state.get("last_ms"))
-    last_ms = refined if refined is not None and refined // 1000 == second else second * 1000 + 999
-    return known._replace(last_ms=last_ms), problem
+def pause(
+    store: RedisStore, definition: JobDefinition, until: float | datetime | None, reason: str
+) -> None:
+    """Let no run of the schedule begin until then; None: until somebody resumes the job."""
+    if isinstance(until, datetime):
+        until = until.timestamp()
+    if until is not None and not 0 < until < 1e11:
+        raise InvalidJobError(
+            f"pause({definition.name!r}, until={until!r}): it must be Unix seconds or a datetime."
+        )
+    _asked(store, definition, "pause", "-" if until is None else f"{until * 1000:.0f}", reason)
 
 
-def _next_due(
-    definition: JobDefinition, known: Known, now_ms: int, waits_until_ms: int | None
-) -> float | None:
-    try:
-        due_ms, _, _ = due_again(definition, known, now_ms)
-    except Exception:  # a user's schedule; the scheduler logs the same as an error
-        return None
-    return max(due_ms or now_ms, waits_until_ms or 0) / 1000
+def resume(store: RedisStore, definition: JobDefinition) -> None:
+    """End a pause, and a quarantine."""
+    _asked(store, definition, "resume")
 
 
-def _number(text: str | None) -> int | None:
-    # As strict as the scripts: Python's int() takes '1_000', ' 7' and any script's digits.
-    return int(text) if text is not None and _WHOLE.fullmatch(text) and len(text) <= 20 else None
+def reset(store: RedisStore, definition: JobDefinition) -> None:
+    """Make the job due at once, as if it had never run."""
+    _asked(store, definition, "reset")
 
 
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+def cancel(store: RedisStore, definition: JobDefinition) -> str:
+    """Stop the run that runs now, wherever it is; its id. `RefusedError` when nothing runs."""
+    answer = _asked(store, definition, "cancel")
+    if answer.status == "idle":
+        raise RefusedError(f"job {definition.name!r} is not running: there is nothing to cancel.")
+    return answer.detail
 
 
-def _outcome(text: str | None) -> Outcome | None:
-    return Outcome(text) if text in set(Outcome) else None
-
-
-def _skip(text: str | None) -> Skip | None:
-    return Skip(text) if text in set(Skip) else None
-
-
-def _paused(text: str | None, now_ms: int) -> str | None:
-    """Until when the job is paused, as it is stored; None: it is not, or not any more."""
-    until_ms = _number(text)
-    return None if not text or (until_ms is not None and until_ms <= now_ms) else text
-
-
-def _progress(text: str | None) -> Progress | None:
-    try:
-        told = json.loads(text or "null")
-        return Progress(told["done"], told["total"], str(told["message"]), told["at_ms"] / 1000)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
+def _asked(store: RedisStore, definition: JobDefinition, what: str, *words: str) -> Controlled:
+    answer = store.control(definition, what, *words)
+    if answer.status == "corrupt":
+        raise LastRunParseError(
+            f"{answer.detail}: what Redis holds of job {definition.name!r} cannot be read; "
+            f"`reset` makes it due as if it had never run."
+        )
+    return answer

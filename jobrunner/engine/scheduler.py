@@ -8,6 +8,8 @@ from the answer, and asked again in the same tick only if the job is still due.
 from __future__ import annotations
 
 import logging
+import os
+import platform
 import random
 from collections.abc import Callable
 
@@ -15,17 +17,23 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from ..clock import RedisClock
-from ..errors import LastRunParseError, StoreError
+from ..errors import StoreError
 from ..job import JobDefinition
-from ..quarantine import quarantined_until_ms
 from ..registry import Registry
-from ..run import Run, new_id
-from ..signals import Notify, job_quarantined, send_nothing
-from ..store.answers import Answer, Known, Status
+from ..run import Run, Skip, new_id
+from ..signals import (
+    Notify,
+    job_claimed,
+    send_nothing,
+)
+from ..store.answers import ANY, BY_HAND, Announced, Answer, Ask, Control, Known, Status
 from ..store.redis import MAX_BATCH, RedisStore
 from .agenda import Agenda, Entry
+from .conditions import Conditions
+from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
+from .notices import Notices, parse_error
 
 logger = logging.getLogger("jobrunner")
 
@@ -52,6 +60,8 @@ class Scheduler:
         check_interval: float,
         resync_interval: float,
         quarantine_after: int = 3,
+        tags: tuple[str, ...] = (),
+        conditions: Conditions | None = None,
         notify: Notify = send_nothing,
     ) -> None:
         self._registry = registry
@@ -64,8 +74,11 @@ class Scheduler:
         self._clock = clock
         self._check_interval = check_interval
         self._resync_interval = resync_interval
-        self._quarantine_after = quarantine_after
+        self._host, self._tags = platform.node(), tags
+        self._conditions = conditions or Conditions()
+        self._conditions.on_change = self._reconsider
         self._notify = notify
+        self._notices = Notices(notify, quarantine_after)
         self._agenda = Agenda(int(check_interval * 1000), quarantine_after)
         self._seen_version = -1
         self._last_tick: float | None = None
@@ -77,6 +90,9 @@ class Scheduler:
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
+        store.on_control = self._touched
+        #: Names of jobs that people have touched, to be looked at in this tick; None: all of them.
+        self._names_touched: list[str] | None = []
 
     def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
         """Tick until stopped, and while `lives()`; between ticks sleep until a job may be due,
@@ -103,7 +119,8 @@ class Scheduler:
             if self._stopping or not self.may_claim():
                 return []
             self._follow_registry()
-            looks = self._looks(everything)
+            looks = self._looks(everything or self._names_touched is None)
+            self._names_touched = self._names_touched or []
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
@@ -112,8 +129,30 @@ class Scheduler:
                 if not batch and turn > 0:
                     break
                 started += self._ask(batch, unanswered)
+                looks += self._touched_entries()
             self._ask_again(unanswered)
             return started
+
+    def look_at(self, name: str) -> None:
+        """Look at a job now: somebody in this process has touched it."""
+        entry = self._agenda.entry(name)
+        if entry is not None and not entry.run_id:
+            self._agenda.put(entry, 0)
+            self._wake.set()
+
+    def claim_by_hand(self, definition: JobDefinition) -> tuple[ActiveRun | None, Answer]:
+        """Claim a job now for this instance, due or not, and start its run; None: it is held."""
+        with self._ticking:
+            sent_at = self._clock.trust()
+            ask = Ask(definition, new_id(), ANY, LONG_AGO_MS, BY_HAND)
+            (answer,) = self._store.claim([ask])
+            if isinstance(answer, StoreError):
+                raise answer
+            if answer.status is Status.CORRUPT:
+                raise parse_error(definition, answer.problem)
+            if answer.status not in (Status.CLAIMED, Status.AGAIN):
+                return None, answer
+            return self._start(definition, answer, sent_at), answer
 
     def stop_claiming(self) -> None:
         """Claim nothing more, and give back the claims whose answers were lost."""
@@ -133,19 +172,28 @@ class Scheduler:
         version = self._registry.version
         if self._seen_version == version:
             return
-        self._agenda.sync(self._registry)
-        for name, other in self._announce().items():
-            logger.warning(
-                "Job %s was announced before from %s and is now from %s: do two services share "
-                "a namespace, or was the job moved?",
-                name,
-                other,
-                self._registry.get(name).origin,
-                extra={"job": name},
-            )
+        announced = self._announce()
+        for name, before in announced.items():
+            if before.moved_from is not None:
+                self._notices.moved(self._registry.get(name), before.moved_from)
+        self._introduce()
+        since_ms = {name: before.since_ms for name, before in announced.items()}
+        self._agenda.sync(filter(self._is_ours, self._registry), since_ms)
         self._seen_version = version
 
-    def _announce(self) -> dict[str, str]:
+    def _introduce(self) -> None:
+        try:
+            self._store.introduce(self._host, os.getpid(), self._tags)
+        except StoreError as error:
+            if not self._store.link.up:
+                raise
+            logger.error("This instance cannot be introduced: %s", error)
+
+    def _is_ours(self, definition: JobDefinition) -> bool:
+        policies = definition.policies
+        return policies.enabled and policies.may_run_on(self._host, self._tags)
+
+    def _announce(self) -> dict[str, Announced]:
         try:
             return self._store.announce(list(self._registry))
         except StoreError as error:
@@ -175,7 +223,8 @@ class Scheduler:
         slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
         claims, batch = self._agenda.take_due(now_ms, max(0, slots), MAX_BATCH)
         for entry in claims:
-            entry.run_id = entry.run_id or new_id()
+            if entry.run_id or self._may_run(entry, now_ms):
+                entry.run_id = entry.run_id or new_id()
         batch = claims + batch
         chosen = set(map(id, batch))
         while looks and len(batch) < MAX_BATCH:
@@ -199,6 +248,8 @@ class Scheduler:
                 unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
+            if entry.note:
+                entry.noted, entry.note = entry.note, ""
             active = self._take_in(entry, answer, sent_at)
             if active is not None:
                 started.append(active)
@@ -215,9 +266,15 @@ class Scheduler:
     def _take_in(self, entry: Entry, answer: Answer, sent_at: float) -> ActiveRun | None:
         """Draw the conclusions from one answer; the run, if it was claimed."""
         if answer.abandoned:
-            self._report_abandoned(entry, answer.abandoned, answer.known)
+            self._notices.abandoned(entry, answer.abandoned, answer.known)
+        if answer.noted:
+            self._notices.noted(entry, answer.noted)
+        touched = answer.known.touched
+        if touched is not None and touched.cancel and touched.cancel == answer.known.running:
+            self._executor.cancel(touched.cancel)
         if answer.status is Status.CORRUPT:
-            self._report_corrupt(entry, answer.problem)
+            self._agenda.shelve(entry)
+            self._notices.corrupt(entry.definition, answer.problem)
             return None
         claimed = answer.status in (Status.CLAIMED, Status.AGAIN)
         if claimed and entry.in_future:
@@ -245,37 +302,6 @@ class Scheduler:
                 extra={"job": entry.definition.name},
             )
 
-    def _report_abandoned(self, entry: Entry, run_id: str, known: Known) -> None:
-        name, extra = entry.definition.name, {"job": entry.definition.name, "run_id": run_id}
-        logger.warning(
-            "Job %s was abandoned: the instance of run %s died or lost Redis",
-            name,
-            run_id,
-            extra=extra,
-        )
-        in_row = known.abandoned_in_row
-        until_ms = quarantined_until_ms(in_row, known.abandoned_ms, self._quarantine_after)
-        if until_ms is None or known.abandoned_ms is None:
-            return
-        logger.error(
-            "Job %s is quarantined for %.0f s: its last %d runs were abandoned, so it may be "
-            "what kills its instances; it goes on when it has succeeded",
-            name,
-            (until_ms - known.abandoned_ms) / 1000,
-            in_row,
-            extra=extra,
-        )
-        self._notify(job_quarantined, job=name, abandoned_in_row=in_row, until=until_ms / 1000)
-
-    def _report_corrupt(self, entry: Entry, problem: str) -> None:
-        self._agenda.shelve(entry)
-        name, keys = entry.definition.name, entry.definition.keys
-        error = LastRunParseError(
-            f"{problem}: it must be the Unix time of the last run in whole seconds; "
-            f"delete or set {keys.sync_key!r} in Redis, and job {name!r} runs again"
-        )
-        logger.error("Job %s is not run: %s", name, error, extra={"job": name})
-
     def _start(self, definition: JobDefinition, answer: Answer, sent_at: float) -> ActiveRun:
         assert answer.known.running is not None and answer.known.last_ms is not None
         run = Run(
@@ -287,7 +313,46 @@ class Scheduler:
             started_at=answer.known.last_ms / 1000,
         )
         lease = Lease(definition, run.id, self._keeper.trusted_until(sent_at))
+        self._notify(job_claimed, run=run)
         return self._executor.start(definition, run, lease)
+
+    def _may_run(self, entry: Entry, now_ms: int) -> bool:
+        """Whether to claim what is due; if not, it is looked at, with a note why."""
+        if entry.is_late(now_ms) and entry.known is not None:
+            # It waited too long, for a slot or for this instance.
+            self._learn(entry, entry.known, now_ms)
+            return False
+        when = entry.definition.policies.when
+        if when is None:
+            return True
+        answer = self._conditions.ask(entry.definition.name, when)
+        if answer is True:
+            return True
+        self._agenda.put_off(entry, now_ms)
+        if answer is False and entry.due_ms > 0:
+            entry.tell(Skip.WHEN, entry.due_ms)
+        return False
+
+    def _reconsider(self, name: str) -> None:
+        """A condition has answered that took its time."""
+        entry = self._agenda.entry(name)
+        if entry is not None:
+            entry.not_before_ms = LONG_AGO_MS
+        self.look_at(name)
+
+    def _touched(self, control: Control) -> None:
+        if control.everything:
+            self._names_touched = None
+        elif self._names_touched is not None:
+            self._names_touched.extend(control.names)
+
+    def _touched_entries(self) -> list[Entry]:
+        """What people have touched, to be looked at in this very tick; or all, in the next."""
+        if not self._names_touched:
+            return []
+        names, self._names_touched = set(self._names_touched), []
+        entries = [self._agenda.entry(name) for name in names]
+        return [entry for entry in entries if entry is not None]
 
     # -- between ticks -----------------------------------------------------------------------
 

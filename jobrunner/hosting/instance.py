@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -17,13 +18,16 @@ from gevent.lock import RLock
 from ..clock import Clock, RedisClock
 from ..context import JobContext
 from ..database.fencing import install as install_fences
+from ..engine import controls
+from ..engine.conditions import Conditions
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
 from ..engine.progress import ProgressBoard
 from ..engine.scheduler import Scheduler
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, RefusedError, StoreError
+from ..job import JobDefinition
 from ..registry import Registry
-from ..run import new_id
+from ..run import HistoryEntry, Progress, new_id
 from ..settings import Settings
 from ..signals import Notify
 from ..store.connect import Client, Connect, servers_of
@@ -104,6 +108,8 @@ class Instance:
             check_interval=settings.check_interval,
             resync_interval=settings.resync_interval,
             quarantine_after=settings.quarantine_after,
+            tags=settings.tags,
+            conditions=Conditions(scope, in_threads),
             notify=notify,
         )
         # Greenlets live on in a forked child, which must not claim in our name.
@@ -145,6 +151,49 @@ class Instance:
             self._tick(wait)
         else:
             self._home.call(lambda: self._tick(wait))
+
+    def look_at(self, name: str) -> None:
+        """Look at a job soon: somebody in this process has touched it."""
+        if self._home is not None and self._drained is None:
+            self._home.call(lambda: self.scheduler.look_at(name))
+
+    def answer_to(
+        self, definition: JobDefinition, request: str, timeout: float | None
+    ) -> HistoryEntry | None:
+        """The run that answered a request, once it has ended."""
+        return controls.answer_to(
+            self.store,
+            definition,
+            request,
+            timeout=timeout,
+            trust=self._trust,
+            sleep=gevent.sleep if self._home is None or is_patched() else time.sleep,
+        )
+
+    def run_here(
+        self, definition: JobDefinition, on_progress: Callable[[Progress], None] | None
+    ) -> HistoryEntry:
+        """Claim a job now, due or not, and run it in this process; what the history says of it.
+
+        `RefusedError` while it runs already. `KeyboardInterrupt` cancels the run, waits until it
+        has ended, and is raised again.
+        """
+        active, answer = self.scheduler.claim_by_hand(definition)
+        if active is None:
+            raise RefusedError(
+                f"job {definition.name!r} is running already (run {answer.known.running})."
+            )
+        with self._leases_kept():
+            try:
+                self._join([active], on_progress)
+            except KeyboardInterrupt:
+                self.executor.cancel(active.run.id)
+                self._join([active])
+                raise
+        for entry in self.store.history(definition, 100):
+            if entry.run_id == active.run.id:
+                return entry
+        raise StoreError(f"run {active.run.id} of job {definition.name!r} could not be recorded")
 
     def watch(
         self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
@@ -236,7 +285,9 @@ class Instance:
             if in_thread:
                 self.keeper.stop()
 
-    def _join(self, runs: list[ActiveRun]) -> None:
+    def _join(
+        self, runs: list[ActiveRun], on_progress: Callable[[Progress], None] | None = None
+    ) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
             seconds = self.keeper.expire() if self._home is None else None

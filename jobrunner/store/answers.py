@@ -9,9 +9,14 @@ from typing import Any, NamedTuple
 
 from ..job import JobDefinition
 from ..run import HistoryEntry, Outcome
+from ..status import InstanceStatus
 
-#: `Ask.computed_from` before Redis was asked, and the version of a job that never ran.
-UNKNOWN, NEVER = "?", "-"
+#: `Ask.computed_from` before Redis was asked, the version of a job that never ran, and the one
+#: of a claim that any state of affairs is right for.
+UNKNOWN, NEVER, ANY = "?", "-", "*"
+
+#: `Ask.due_ms` of runs out of turn: one that a person has requested, and one made by hand.
+OF_REQUEST, BY_HAND = -1, -2
 
 
 class Status(StrEnum):
@@ -22,6 +27,7 @@ class Status(StrEnum):
     AGAIN = "again"
     HELD = "held"
     EARLY = "early"
+    PAUSED = "paused"
     DUE = "due"
     CHANGED = "changed"
     CORRUPT = "corrupt"
@@ -35,8 +41,21 @@ class Ask(NamedTuple):
     #: The version of what the due time was computed from (`Known.version`), or UNKNOWN.
     computed_from: str
     early_until_ms: int
-    #: 0: whatever the time of the claim is.
+    #: 0: whatever the time of the claim is; or OF_REQUEST, BY_HAND.
     due_ms: int
+    #: Due times that passed without a run, `REASON:MS,MS`, or a success that did not come.
+    note: str = ""
+
+
+class Touched(NamedTuple):
+    """What people have done to a job, as far as it is in force."""
+
+    #: Until which ms it is paused, '-': until it is resumed, '': it is not.
+    paused: str
+    #: The id of a request to run now.
+    request: str
+    #: The run that is to be cancelled.
+    cancel: str
 
 
 class Known(NamedTuple):
@@ -51,6 +70,19 @@ class Known(NamedTuple):
     #: How many runs were abandoned one after the other, and when the last of them was recorded.
     abandoned_in_row: int = 0
     abandoned_ms: int | None = None
+    #: The last due time of the schedule for which a run was claimed.
+    served_ms: int | None = None
+    finished_ms: int | None = None
+    succeeded_ms: int | None = None
+    #: It is noted already that no success came in time.
+    is_overdue: bool = False
+    #: What people have done to it; None: nothing.
+    touched: Touched | None = None
+
+    @property
+    def request(self) -> str:
+        """The id of a request to run now that no run has taken; '': there is none."""
+        return "" if self.touched is None else self.touched.request
 
     @property
     def version(self) -> str:
@@ -72,6 +104,8 @@ class Answer(NamedTuple):
     due_ms: int
     #: What cannot be read, quoted.
     problem: str
+    #: The part of the note that nobody had noted before.
+    noted: str = ""
 
 
 class Ending(NamedTuple):
@@ -133,7 +167,20 @@ def text(raw: Any) -> str:
 
 def known_of(raw: Sequence[Any]) -> Known:
     """KNOWN of the scripts."""
-    last, first_seen, running, left, abandoned_due, abandoned_in_row, abandoned = raw
+    (
+        last,
+        first_seen,
+        running,
+        left,
+        abandoned_due,
+        abandoned_in_row,
+        abandoned,
+        served,
+        finished,
+        succeeded,
+        is_overdue,
+        touched,
+    ) = raw
     return Known(
         _number(last),
         _number(first_seen),
@@ -142,6 +189,11 @@ def known_of(raw: Sequence[Any]) -> Known:
         _number(abandoned_due),
         abandoned_in_row,
         _number(abandoned),
+        _number(served),
+        _number(finished),
+        _number(succeeded),
+        bool(is_overdue),
+        Touched(*map(text, touched)) if touched else None,
     )
 
 
@@ -151,7 +203,7 @@ def _number(raw: Any) -> int | None:
 
 def answer_of(raw: Sequence[Any]) -> Answer:
     """One answer of the claiming script."""
-    status, known, abandoned, detail, due_ms = raw
+    status, known, abandoned, detail, due_ms, noted = raw
     return Answer(
         Status(text(status)),
         known_of(known),
@@ -159,6 +211,7 @@ def answer_of(raw: Sequence[Any]) -> Answer:
         detail if isinstance(detail, int) else 0,
         due_ms,
         "" if isinstance(detail, int) else text(detail),
+        text(noted),
     )
 
 
@@ -167,23 +220,110 @@ def finish_of(raw: Sequence[Any]) -> Finish:
     return Finish(text(raw[0]), known_of(raw[1]), text(raw[2]))
 
 
-def described(definition: JobDefinition) -> str:
-    """What other processes read of a job."""
-    return json.dumps(
-        {
-            "schedule": str(definition.schedule),
-            "sync_key": definition.keys.sync_key,
-            "origin": definition.origin,
-        }
-    )
+class Announced(NamedTuple):
+    """What stood in Redis of a job before this instance announced it."""
+
+    #: Where its code stood, when that was elsewhere.
+    moved_from: str | None
+    #: Since when the fleet has known the job's schedule, in Redis's milliseconds.
+    since_ms: int
 
 
-def origin_of(raw: Any) -> str | None:
-    """The origin in what `described` wrote; None: it did not write it."""
+#: So many schedules of one job are remembered, with the time at which each was first seen.
+_SCHEDULES = 5
+
+#: So many instances are remembered that announced a job last.
+_ANNOUNCERS = 8
+
+
+def described(
+    definition: JobDefinition, before: Any, now_ms: int, instance: str
+) -> tuple[str, Announced]:
+    """What other processes read of a job, and what is drawn from what stood there before.
+    `instance` is who says so.
+
+    Old and new instances of a deploy announce in turns: each schedule keeps its own first time.
+    """
+    told = _told(before)
+    schedule = str(definition.schedule)
+    seen = told.get("since")
+    since = {
+        name: ms
+        for name, ms in (seen.items() if isinstance(seen, dict) else ())
+        if isinstance(ms, int) and 0 <= ms <= now_ms
+    }
+    since_ms = since.pop(schedule, now_ms)
+    since = {**dict(list(since.items())[-_SCHEDULES + 1 :]), schedule: since_ms}
+    origin = told.get("origin")
+    moved = origin if isinstance(origin, str) and origin != definition.origin else None
+    others = [one for one in announcers_of(told.get("instances")) if one != instance]
+    words = {
+        "schedule": schedule,
+        "sync_key": definition.keys.sync_key,
+        "origin": definition.origin,
+        "since": since,
+        "instances": [*others[1 - _ANNOUNCERS :], instance],
+    }
+    return json.dumps(words), Announced(moved, since_ms)
+
+
+def announcers_of(raw: Any) -> list[str]:
+    """The instances that announced a job last, as `described` wrote them."""
+    return [one for one in raw if isinstance(one, str)] if isinstance(raw, list) else []
+
+
+def _told(raw: Any) -> dict[str, Any]:
+    """What `described` wrote; nothing when it did not write it: written anew."""
     try:
-        return str(json.loads(raw)["origin"])
-    except (TypeError, ValueError, KeyError, RecursionError):
-        return None  # nothing there, or not ours: written anew
+        told = json.loads(raw)
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+class Controlled(NamedTuple):
+    """The answer to one control: `control.lua` says what."""
+
+    status: str
+    detail: str
+    instance: str
+
+
+def controlled_of(raw: Sequence[Any]) -> Controlled:
+    """The answer of the controlling script."""
+    return Controlled(*map(text, raw))
+
+
+class Control(NamedTuple):
+    """What people have touched since this instance last asked."""
+
+    #: The newest entry of the control stream.
+    newest: str
+    #: Some may have been missed: every job is to be looked at.
+    everything: bool
+    names: tuple[str, ...]
+
+
+def control_of(raw: Any) -> Control | None:
+    """CONTROL of the claiming script; None: nothing is new."""
+    if not raw:
+        return None
+    newest, everything, *names = raw
+    return Control(text(newest), bool(everything), tuple(map(text, names)))
+
+
+def instance_of(instance: str, seen_ms: float, raw: Any) -> InstanceStatus:
+    """One instance, from when it was seen and what it wrote of itself."""
+    told = _told(raw)
+    started_ms, pid, tags = told.get("started_ms"), told.get("pid"), told.get("tags")
+    return InstanceStatus(
+        id=instance,
+        last_seen=seen_ms / 1000,
+        host=str(told.get("host", "")),
+        pid=pid if isinstance(pid, int) else None,
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
+        started_at=started_ms / 1000 if isinstance(started_ms, int) else None,
+    )
 
 
 def peek_of(last_start: Any, state: Any, lease_left: Any, holder: Any) -> Peek:

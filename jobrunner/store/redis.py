@@ -1,52 +1,56 @@
 """`RedisStore`: every Redis command of the library is here, and its scripts.
 
 The scripts decide, each in one atomic step and one round trip; `lua/` holds one file a script,
-whose head states keys, arguments and answer. A call is sent once, and has a time limit. What
-goes wrong in Redis, or on the way, is a `StoreError`, and the link is told.
-
-On a Cluster a call goes to each slot that it concerns. What one slot does not answer costs the
-others nothing: its items get a `StoreError` in place of an answer. One is raised when there is
-no answer at all, so always on a single server.
+whose head states keys, arguments and answer. What becomes of a call, and of its errors, stands in
+`calls.py`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from redis.exceptions import RedisError, ResponseError
 
 from ..clock import RedisClock
 from ..errors import StoreError
 from ..job import JobDefinition
-from ..keys import FleetKeys, JobKeys
-from ..run import HistoryEntry
+from ..keys import JobKeys
+from ..run import HistoryEntry, Outcome
+from ..status import InstanceStatus
 from . import scripts
 from .answers import (
+    Announced,
     Answer,
     Ask,
+    Control,
+    Controlled,
     Ending,
     Finish,
     Peek,
     Report,
     Status,
     answer_of,
+    control_of,
+    controlled_of,
     described,
     entry_of,
     finish_of,
-    origin_of,
+    instance_of,
     peek_of,
+    text,
 )
-from .connect import Client, servers_of
-from .link import Link, TooFewReplicasError
+from .calls import Calls
+from .connect import Client
+from .link import TooFewReplicasError
 from .replies import in_order, values_of
 from .scripts import Batch
 from .servers import Replicas, Reply, Words
-from .trouble import eviction_problem, explained
 
 logger = logging.getLogger("jobrunner")
+
+#: Entries of the control stream, about: who misses more than that looks at all jobs.
+CONTROL_LENGTH = 1000
 
 #: Jobs in one script at most: 10,000 block Redis for 140 to 190 ms, and Lua's unpack fails.
 MAX_BATCH = 500
@@ -54,7 +58,7 @@ MAX_BATCH = 500
 _CLAIMED = (Status.CLAIMED, Status.AGAIN)
 
 
-class RedisStore:
+class RedisStore(Calls):
     """The fleet's shared state, through one client. Built after fork, used by one thread."""
 
     def __init__(
@@ -70,26 +74,26 @@ class RedisStore:
         replicas: Replicas | None = None,
         history_age_ms: int | None = None,
     ) -> None:
-        self._servers = servers_of(client)
-        self.link = Link(self._servers.where, clock.trust)
-        self._fleet = FleetKeys.of(namespace)
-        self._home = self._servers.slot(self._fleet.instances.encode())
+        super().__init__(client, namespace, clock)
         self._instance = instance
         self._lease_ms = lease_ms
         self._history = history
         self._history_age_ms = history_age_ms
         self._forget_after_ms = forget_after_ms
-        self._clock = clock
         self._replicas = replicas
-        self._pid = os.getpid()
-        self._eviction_looked_at = False
+        #: The newest entry of the control stream that was read.
+        self._control_read = ""
+        #: Told what people have touched, by each claim that hears of it.
+        self.on_control: Callable[[Control], None] = lambda control: None
 
     def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
         """Claim each job for its run id, or look at it; at most `MAX_BATCH`, in one round trip.
 
-        Also tells the fleet that this instance lives, and the clock what time it is.
+        Also tells the fleet that this instance lives, the clock what time it is, and `touched`
+        what people have touched.
         """
-        batches: dict[int, Batch] = {self._home: self._claim_batch([self._fleet.instances])}
+        home = [self._fleet.instances, self._fleet.control]
+        batches: dict[int, Batch] = {self._home: self._claim_batch(home)}
         groups: dict[int, list[int]] = {self._home: []}
         for index, ask in enumerate(asks):
             slot = self._slot_of(ask.definition)
@@ -98,7 +102,7 @@ class RedisStore:
             groups[slot].append(index)
             batches[slot].keys.extend(ask.definition.encoded_keys)
             batches[slot].arguments.extend(
-                (ask.run_id, ask.computed_from, ask.early_until_ms, ask.due_ms)
+                (ask.run_id, ask.computed_from, ask.early_until_ms, ask.due_ms, ask.note)
             )
         sent_at = self._clock.trust()
         replies = self._sent(scripts.claim, batches, self._replicas)
@@ -106,7 +110,8 @@ class RedisStore:
             self._take_back_unreplicated(asks, groups, replies, self._replicas.number)
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
-        return in_order(groups, values, answer_of, len(asks))
+        self._hear_of_control(values.get(self._home))
+        return in_order(groups, values, answer_of, len(asks), skip=3)
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
@@ -168,27 +173,65 @@ class RedisStore:
         token: int = self._told(self._sent(scripts.token, {slot: batch}))[slot]
         return token or None
 
-    def announce(self, definitions: Sequence[JobDefinition]) -> dict[str, str]:
+    def announce(self, definitions: Sequence[JobDefinition]) -> dict[str, Announced]:
         """Write the definitions for other processes to read.
 
-        Returns, by name, the origins that stood there before and differ.
+        Returns, by name, what is drawn from what stood there before.
         """
-        moved: dict[str, str] = {}
+        announced: dict[str, Announced] = {}
+        now_ms = self.now_ms()
         for start in range(0, len(definitions), MAX_BATCH):
             chunk = definitions[start : start + MAX_BATCH]
-            written = [part for d in chunk for part in (d.name, described(d))]
             before = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
-            self._command("HSET", self._fleet.jobs, *written)
+            written: list[str] = []
             for definition, raw in zip(chunk, before, strict=True):
-                origin = origin_of(raw)
-                if origin is not None and origin != definition.origin:
-                    moved[definition.name] = origin
+                words, announced[definition.name] = described(
+                    definition, raw, now_ms, self._instance
+                )
+                written += (definition.name, words)
+            self._command("HSET", self._fleet.jobs, *written)
         self._look_at_eviction()
-        return moved
+        return announced
+
+    def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
+        """Do what a person asks of a job, and let the fleet know: `control.lua` says what."""
+        slot = self._slot_of(definition)
+        batch = Batch(list(definition.encoded_keys), [what, *arguments])
+        answer = controlled_of(self._told(self._sent(scripts.control, {slot: batch}))[slot])
+        if answer.status == "done":
+            stream = ("XADD", self._fleet.control, "MAXLEN", "~", CONTROL_LENGTH, "*")
+            self._command(*stream, "job", definition.name)
+        return answer
+
+    def introduce(self, host: str, pid: int, tags: tuple[str, ...]) -> None:
+        """Say where this instance lives, and forget that of those that live no more."""
+        seconds, micros = self._command("TIME")
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        self._command("ZADD", self._fleet.instances, now_ms, self._instance)
+        living = {text(member) for member in self._command("ZRANGE", self._fleet.instances, 0, -1)}
+        gone = [i for i in map(text, self._command("HKEYS", self._fleet.hosts)) if i not in living]
+        if gone:
+            self._command("HDEL", self._fleet.hosts, *gone)
+        words = {"host": host, "pid": pid, "tags": tags, "started_ms": now_ms}
+        self._command("HSET", self._fleet.hosts, self._instance, json.dumps(words))
+
+    def instances(self) -> list[InstanceStatus]:
+        """The instances that live, those that were seen last first."""
+        members = self._command("ZRANGE", self._fleet.instances, 0, -1, "WITHSCORES")
+        pairs = members if not members or isinstance(members[0], tuple | list) else None
+        if pairs is None:
+            pairs = list(zip(members[::2], members[1::2], strict=True))
+        hosts = self._command("HGETALL", self._fleet.hosts)
+        told = {text(instance): raw for instance, raw in hosts.items()}
+        found = [
+            instance_of(text(one), float(score), told.get(text(one), "")) for one, score in pairs
+        ]
+        return sorted(found, key=lambda instance: -instance.last_seen)
 
     def forget_instance(self) -> None:
         """Take this instance off the list of those that live."""
         self._command("ZREM", self._fleet.instances, self._instance)
+        self._command("HDEL", self._fleet.hosts, self._instance)
 
     def now_ms(self) -> int:
         """The time that decides what is due, in milliseconds; asked for when not known yet."""
@@ -215,28 +258,16 @@ class RedisStore:
             peeks.extend(peek_of(*raw[i : i + 4]) for i in range(0, len(raw), 4))
         return peeks
 
-    def history(self, definition: JobDefinition, limit: int) -> list[HistoryEntry]:
-        """The newest `limit` entries, the newest first."""
+    def history(
+        self, definition: JobDefinition, limit: int, outcome: Outcome | None = None
+    ) -> list[HistoryEntry]:
+        """The newest `limit` entries, the newest first; with `outcome` of those that ended so."""
         key, slot = definition.keys.history, self._slot_of(definition)
-        entries = self._command("XREVRANGE", key, "+", "-", "COUNT", limit, slot=slot)
+        number = limit if outcome is None else max(limit, self._history)
+        entries = self._command("XREVRANGE", key, "+", "-", "COUNT", number, slot=slot)
         found = [entry_of(definition.name, fields) for _, fields in entries]
-        return [entry for entry in found if entry is not None]
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._servers.close()
-
-    # -- slots -------------------------------------------------------------------------------
-
-    def _slot_of(self, definition: JobDefinition) -> int:
-        return self._servers.slot(definition.encoded_keys[0])
-
-    def _grouped(self, definitions: Iterable[JobDefinition]) -> dict[int, list[int]]:
-        """The places of the definitions, by slot."""
-        groups: dict[int, list[int]] = {}
-        for index, definition in enumerate(definitions):
-            groups.setdefault(self._slot_of(definition), []).append(index)
-        return groups
+        wanted = [e for e in found if e is not None and outcome in (None, e.outcome)]
+        return wanted[:limit]
 
     # -- claims ------------------------------------------------------------------------------
 
@@ -249,8 +280,15 @@ class RedisStore:
                 self._instance,
                 self._history,
                 self._forget_after_ms,
+                self._control_read,
             ],
         )
+
+    def _hear_of_control(self, value: Any) -> None:
+        told = control_of(value[2]) if isinstance(value, list) else None
+        if told is not None:
+            self._control_read = told.newest
+            self.on_control(told)
 
     def _injected_ms(self) -> int | str:
         injected = self._clock.injected_ms()
@@ -280,95 +318,19 @@ class RedisStore:
                 f"acknowledged a claim in time, so it is given back"
             )
             error.slots = (slot,)
-            answers = reply.value[2:]
+            answers = reply.value[3:]
             for place, (index, raw) in enumerate(zip(groups[slot], answers, strict=True)):
                 if answer_of(raw).status in _CLAIMED:
                     granted.setdefault(slot, []).append(index)
                     answers[place] = error
             kept = any(answer is not error for answer in answers)
-            replies[slot] = Reply([*reply.value[:2], *answers] if kept else error)
+            replies[slot] = Reply([*reply.value[:3], *answers] if kept else error)
             self.link.failed(error, error.slots)
         if granted:
             # One that cannot be given back now is claimed again, with the same run id.
             claims = [(ask.definition, ask.run_id) for ask in asks]
             self._sent(scripts.give_back, _of_claims(claims, granted))
             self._servers.doubt(granted)
-
-    # -- calls -------------------------------------------------------------------------------
-
-    def _command(self, *words: Any, slot: int | None = None) -> Any:
-        (answer,) = self._ask([(self._home if slot is None else slot, words)])
-        return answer
-
-    def _look_at_eviction(self) -> None:
-        """Warn once when the server may drop our keys; it may refuse to say."""
-        if self._eviction_looked_at:
-            return
-        self._eviction_looked_at = True
-        try:
-            (info,) = self._servers.ask([(self._home, ("INFO", "memory"))])
-        except (RedisError, OSError):
-            return
-        problem = eviction_problem(info) if isinstance(info, dict) else None
-        if problem is not None:
-            logger.warning("%s: %s", self._servers.where, problem)
-
-    def _ask(self, requests: Sequence[tuple[int, Words]]) -> list[Any]:
-        """The answer to each command; what one cannot be told is its exception, where there are
-        several. The link is told.
-        """
-        self._refuse_if_forked()
-        slots = {slot for slot, _ in requests}
-        try:
-            answers = self._servers.ask(requests)
-            if len(slots) == 1 and len(answers) == 1 and isinstance(answers[0], Exception):
-                raise answers[0]
-        except (RedisError, OSError) as error:
-            problem = _store_error(error, slots)
-            self._tell_of(problem)
-            raise problem from error
-        silent = set()
-        for (slot, _), answer in zip(requests, answers, strict=True):
-            if isinstance(answer, Exception) and not _is_wrong_type(answer):
-                silent.add(slot)
-                self.link.failed(answer, (slot,))
-        self.link.answered(slots - silent)
-        return answers
-
-    def _sent(
-        self, script: scripts.Script, batches: Mapping[int, Batch], replicas: Replicas | None = None
-    ) -> dict[int, Reply]:
-        """The reply of each slot; where there is none, a `StoreError` as its value."""
-        self._refuse_if_forked()
-        try:
-            replies = self._servers.run(script, batches, replicas) if batches else {}
-        except (RedisError, OSError) as error:
-            replies = {slot: Reply(error) for slot in batches}
-        for slot, (value, acknowledged) in replies.items():
-            if isinstance(value, Exception):
-                replies[slot] = Reply(_store_error(value, (slot,)), acknowledged)
-        return replies
-
-    def _told(self, replies: Mapping[int, Reply], *, replicated: bool = False) -> dict[int, Any]:
-        """The values of the replies, of which the link is told."""
-        answered = []
-        for slot, (value, _) in replies.items():
-            if isinstance(value, StoreError):
-                self._tell_of(value)
-            else:
-                answered.append(slot)
-        if answered:
-            self.link.answered(answered, replicated=replicated)
-        return values_of(replies)
-
-    def _tell_of(self, error: StoreError) -> None:
-        if error.__cause__ is None or not _is_wrong_type(error.__cause__):
-            self.link.failed(error, error.slots)
-
-    def _refuse_if_forked(self) -> None:
-        if os.getpid() != self._pid:
-            # Greenlets live on in a forked child: the copy of a run must not end the run.
-            raise StoreError("this process was forked from the one that speaks for this instance")
 
 
 def _of_claims(
@@ -382,15 +344,3 @@ def _of_claims(
         )
         for slot, indexes in groups.items()
     }
-
-
-def _store_error(error: Exception, slots: Iterable[int]) -> StoreError:
-    problem = StoreError(explained(error))
-    problem.slots = tuple(slots)
-    problem.__cause__ = error
-    return problem
-
-
-def _is_wrong_type(error: BaseException) -> bool:
-    """Whether Redis answered, and one key holds something else than we put there."""
-    return isinstance(error, ResponseError) and str(error).startswith("WRONGTYPE")

@@ -176,11 +176,15 @@ class Fleet:
         return self.look(definition, last_ms).known
 
     def stored(self, definition: JobDefinition) -> dict[str, Any]:
-        """All that Redis holds of a job, but for the time that is left of its lease."""
+        """All that Redis holds of a job, but for the time that is left of its lease, and the id
+        that a give-back leaves behind.
+        """
         keys = definition.keys
+        state = self.client.hgetall(keys.state)
+        state.pop("given_back", None)
         return {
             "k": self.client.get(keys.sync_key),
-            "state": self.client.hgetall(keys.state),
+            "state": state,
             "lease": self.client.get(keys.lease),
             "history": self.client.xrange(keys.history),
         }

@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import HistoryEntry, Outcome
-from jobrunner.store.answers import Known, Status
+from jobrunner.store.answers import Announced, Known, Status
 
 from .fleet import MINUTE, NOON, Fleet, MakeClient
 
@@ -41,18 +41,22 @@ class TestAnyClient:
             yield fleet
 
     def test_a_run_from_claim_to_history(self, fleet: Fleet, purge: JobDefinition) -> None:
-        assert Known(None, NOON, None, 0) == fleet.look(purge).known
+        assert Known(None, NOON, None, 0)[:7] == fleet.look(purge).known[:7]
 
         claimed = fleet.claim(purge, "run-1")
         again = fleet.claim(purge, "run-1")
         assert (Status.CLAIMED, Status.AGAIN) == (claimed.status, again.status)
-        assert Known(NOON, NOON, "run-1", 30_000) == claimed.known == again.known
+        assert Known(NOON, NOON, "run-1", 30_000)[:7] == claimed.known[:7] == again.known[:7]
         assert 1_700_000_000_000_000 < claimed.token == again.token
         assert NOON == claimed.due_ms == again.due_ms
 
         assert fleet.renew(purge, "run-1")
         finished = fleet.finish(purge, "run-1", Outcome.FAILED, "ValueError: naïve…")
-        assert ("finished", Known(NOON, NOON, None, 0), "") == finished
+        assert ("finished", Known(NOON, NOON, None, 0)[:7], "") == (
+            finished.status,
+            finished.known[:7],
+            finished.problem,
+        )
         expected = HistoryEntry(
             run_id="run-1",
             job="purge",
@@ -92,7 +96,7 @@ class TestAnyClient:
     def test_the_fleet_s_own_keys(self, fleet: Fleet, purge: JobDefinition) -> None:
         fleet.two.announce([purge])
 
-        assert {} == fleet.one.announce([purge])
+        assert Announced(None, NOON) == fleet.one.announce([purge])["purge"]
         assert NOON == fleet.one.now_ms()
         fleet.one.claim([])
         fleet.one.forget_instance()
@@ -105,9 +109,9 @@ def test_the_scripts_survive_that_redis_forgets_them(fleet: Fleet, purge: JobDef
         last_ms = fleet.known(purge).last_ms
 
         fleet.client.script_flush()
-        fleet.claimed(purge, "given-back", last_ms)
+        fleet.claimed(purge, f"given-back-{number}", last_ms)
         fleet.client.script_flush()
-        assert fleet.give_back(purge, "given-back")
+        assert fleet.give_back(purge, f"given-back-{number}")
         fleet.client.script_flush()
         fleet.claimed(purge, f"run-{number}", last_ms)
         fleet.client.script_flush()

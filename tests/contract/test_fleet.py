@@ -8,7 +8,7 @@ import pytest
 
 from jobrunner import cron, every
 from jobrunner.job import FunctionJob, JobDefinition
-from jobrunner.store.answers import Peek
+from jobrunner.store.answers import Announced, Peek
 from jobrunner.store.redis import MAX_BATCH
 
 from .fleet import MINUTE, NAMESPACE, NOON, Fleet, ask, job
@@ -62,11 +62,16 @@ class TestInstances:
         assert "not a zset" == fleet.client.get(INSTANCES)
 
 
+def moved(announced: dict[str, Announced]) -> dict[str, str]:
+    """The jobs that were announced from elsewhere before, and from where."""
+    return {n: a.moved_from for n, a in announced.items() if a.moved_from is not None}
+
+
 class TestAnnouncements:
     def test_every_process_can_read_which_jobs_there_are(self, fleet: Fleet) -> None:
         report = job("report", cron("0 3 * * *", tz="Europe/Vienna"), sync_key="REPORT")
 
-        assert {} == fleet.one.announce([job("purge"), report])
+        assert {} == moved(fleet.one.announce([job("purge"), report]))
 
         written = {name: json.loads(raw) for name, raw in fleet.client.hgetall(JOBS).items()}
         origin = "tests.contract.fleet.nothing"
@@ -75,18 +80,22 @@ class TestAnnouncements:
                 "schedule": "every minute",
                 "sync_key": "{shop}:job:purge",
                 "origin": origin,
+                "since": {"every minute": NOON},
+                "instances": ["one"],
             },
             "report": {
                 "schedule": "cron '0 3 * * *' in Europe/Vienna",
                 "sync_key": "REPORT",
                 "origin": origin,
+                "since": {"cron '0 3 * * *' in Europe/Vienna": NOON},
+                "instances": ["one"],
             },
         }
 
     def test_the_same_again_differs_in_nothing(self, fleet: Fleet, purge: JobDefinition) -> None:
         fleet.one.announce([purge])
 
-        assert {} == fleet.two.announce([purge])
+        assert {} == moved(fleet.two.announce([purge]))
 
     def test_a_job_of_another_origin_is_told_and_replaced(
         self, fleet: Fleet, purge: JobDefinition
@@ -98,10 +107,10 @@ class TestAnnouncements:
         written = FunctionJob(purge_elsewhere, every(minutes=1), name="purge")
         other = JobDefinition.of(written, NAMESPACE)
 
-        assert {"purge": "tests.contract.fleet.nothing"} == fleet.two.announce(
-            [other, job("report")]
-        )
-        assert {} == fleet.two.announce([other])
+        announced = fleet.two.announce([other, job("report")])
+
+        assert {"purge": "tests.contract.fleet.nothing"} == moved(announced)
+        assert {} == moved(fleet.two.announce([other]))
 
     @pytest.mark.parametrize("before", ["", "not JSON", "[]", "null", '"text"', '{"a": 1}'])
     def test_what_is_no_announcement_is_written_anew(
@@ -109,15 +118,33 @@ class TestAnnouncements:
     ) -> None:
         fleet.client.hset(JOBS, "purge", before)
 
-        assert {} == fleet.one.announce([purge])
+        assert {} == moved(fleet.one.announce([purge]))
 
         assert "every minute" == json.loads(fleet.client.hget(JOBS, "purge"))["schedule"]
+
+    def test_a_schedule_is_known_since_it_was_first_announced(self, fleet: Fleet) -> None:
+        """By old instances and new ones, in turns: a deploy takes its time."""
+        old, new = job("report", cron("0 3 * * *")), job("report", cron("0 4 * * *"))
+
+        assert NOON == fleet.one.announce([old])["report"].since_ms
+        fleet.now_ms = NOON + MINUTE
+        assert NOON + MINUTE == fleet.two.announce([new])["report"].since_ms
+        fleet.now_ms = NOON + 2 * MINUTE
+        assert NOON == fleet.one.announce([old])["report"].since_ms
+        assert NOON + MINUTE == fleet.two.announce([new])["report"].since_ms
+
+    def test_only_so_many_schedules_of_a_job_are_remembered(self, fleet: Fleet) -> None:
+        for minute in range(20):
+            fleet.one.announce([job("report", cron(f"{minute} 3 * * *"))])
+
+        since = json.loads(fleet.client.hget(JOBS, "report"))["since"]
+        assert [f"cron '{minute} 3 * * *' in UTC" for minute in range(15, 20)] == list(since)
 
     def test_more_than_a_batch(self, fleet: Fleet) -> None:
         jobs = [job(f"job-{number}") for number in range(2 * MAX_BATCH + 1)]
 
-        assert {} == fleet.one.announce(jobs)
-        assert {} == fleet.one.announce([])
+        assert {} == moved(fleet.one.announce(jobs))
+        assert {} == moved(fleet.one.announce([]))
 
         assert len(jobs) == fleet.client.hlen(JOBS)
 

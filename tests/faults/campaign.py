@@ -170,8 +170,6 @@ class Campaign:
             choices.append((lambda: kinds.deploy(self._scene, free), free, DEPLOYS))
         for place in free:
             for fault, weight in kinds.OF_A_PLACE.items():
-                if fault in (kinds.clock_ahead, kinds.clock_behind) and not place.clock.environment:
-                    continue
                 choices.append((lambda f=fault, p=place: f(self._scene, p), [place], weight))
         if choices:
             begin, held, _ = self._chance.choices(choices, [weight for *_, weight in choices])[0]

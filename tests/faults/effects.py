@@ -69,6 +69,14 @@ class Effects:
         """How many effects were committed."""
         return int(self._ask("SELECT count(*) FROM commits")[0][0])
 
+    def opened(self) -> list[int]:
+        """The tokens of the runs that have opened their sessions and written, committed or not."""
+        return [token for (token,) in self._ask("SELECT token FROM opened ORDER BY token")]
+
+    def committed(self) -> list[int]:
+        """The tokens of the runs whose effects are there."""
+        return [token for (token,) in self._ask("SELECT token FROM effects ORDER BY token")]
+
     def _ask(self, query: str) -> list[Any]:
         with self._engine.connect() as connection:
             return list(connection.execute(text(query)))

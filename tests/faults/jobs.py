@@ -12,9 +12,11 @@ class Work:
     interval: float
     seconds: float
     recover: bool = False
-    #: "returns", "raises", "computes" without ever yielding, "kills" its own process, or "commits"
-    #: in a fenced session, whatever it is told meanwhile.
+    #: "returns", "raises", "computes" without ever yielding, "kills" its own process; or "commits",
+    #: whatever it is told meanwhile: after its time, or ("obeys") when the witness lets it.
     kind: str = "returns"
+    #: Whether the sessions of what commits are fenced.
+    fenced: bool = True
 
     @property
     def interval_ms(self) -> int:

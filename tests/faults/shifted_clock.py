@@ -1,20 +1,24 @@
 """A process whose wall clock is wrong, and may jump while it runs: a library that it preloads."""
 
-import shutil
 import struct
 import subprocess
 from pathlib import Path
 
+from tests.support.binaries import find_compiler
+from tests.support.servers import MISSING
+
 SOURCE = Path(__file__).with_name("shifted_clock.c")
 
 
-def compiled_in(folder: Path) -> Path | None:
-    """The library, built there; None where no C compiler is."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
+def compiled_in(folder: Path) -> Path:
+    """The library, built there. `RuntimeError` where no C compiler is: without it some faults
+    would be left out, and nobody would know.
+    """
+    compiler = find_compiler()
     if compiler is None:
-        return None
+        raise RuntimeError(MISSING.format("C compiler with the headers of the C library"))
     library = folder / "shifted_clock.so"
-    command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
+    command = [str(compiler), "-O1", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return library
 
@@ -22,7 +26,7 @@ def compiled_in(folder: Path) -> Path | None:
 class ShiftedClock:
     """The clock of one child process: right, until it is shifted."""
 
-    def __init__(self, library: Path | None, path: Path) -> None:
+    def __init__(self, library: Path, path: Path) -> None:
         self._library = library
         self._path = path
         self.shift(0)
@@ -30,8 +34,6 @@ class ShiftedClock:
     @property
     def environment(self) -> dict[str, str]:
         """What the child needs in its environment."""
-        if self._library is None:
-            return {}
         return {"LD_PRELOAD": str(self._library), "SHIFTED_CLOCK": str(self._path)}
 
     def shift(self, seconds: int) -> None:

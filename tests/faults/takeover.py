@@ -48,6 +48,10 @@ def _takeovers(
             place = fleet.place_of(next(iter(running.values())).pid)
             assert place is not None
             hit = [run for run in running.values() if run.pid == place.pid]
+            if how is _end:
+                # Else it is the schedule that lets the next start wait, and not the takeover.
+                due = max(_due_again(fleet, run) for run in hit)
+                wait_for(lambda due=due: moment_ms() > due, message="overdue jobs")
             # Not always at the same moment of a lease and of a check.
             time.sleep((len(taken) * 0.137) % 1)
             at = moment_ms()
@@ -80,6 +84,10 @@ def _next_start(fleet: Fleet, run: Seen) -> float:
 
     found = wait_for(later, message=fleet.log)
     return min(r.started_ms for r in found) - wall_offset_ms()
+
+
+def _due_again(fleet: Fleet, run: Seen) -> float:
+    return run.started_ms + fleet.works[run.job].interval_ms - wall_offset_ms()
 
 
 def _ended(fleet: Fleet, run: Seen) -> float:

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from jobrunner import Run
 
-FACTS, READY = "facts", "ready"
+FACTS, READY, LEAVE = "facts", "ready", "leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,13 @@ class Witness:
     def ready_since(self, pid: int) -> float | None:
         held = self.client.hget(READY, str(pid))
         return None if held is None else float(held)
+
+    def give_leave(self, run_id: str, what: str) -> None:
+        """The run, which waits for it, may do that now."""
+        self.client.sadd(LEAVE, f"{run_id} {what}")
+
+    def has_leave(self, run_id: str, what: str) -> bool:
+        return bool(self.client.sismember(LEAVE, f"{run_id} {what}"))
 
     def runs(self) -> list[Seen]:
         """All runs so far."""

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class WatchedJob(Job):
         self.name = work.name
         self.interval = work.interval
         self.recover = work.recover
-        self.fenced = work.kind == "commits"
+        self.fenced = work.fenced and work.kind in ("commits", "obeys")
         self._work = work
         self._witness = witness
         #: The last moment at which the lease was trusted; each run has a copy of the job.
@@ -62,13 +63,16 @@ class WatchedJob(Job):
         if self._work.kind == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
         if self._work.kind == "commits":
-            self._commit(ctx)
+            self._commit(ctx, self._work_for_its_time)
+        elif self._work.kind == "obeys":
+            self._commit(ctx, lambda ctx: self._wait_for_leave(ctx, "commit"))
+            self._wait_for_leave(ctx, "end")
         else:
             self._work_for_its_time(ctx)
         if self._work.kind == "raises":
             raise ValueError("a job's own")
 
-    def _commit(self, ctx: JobContext) -> None:
+    def _commit(self, ctx: JobContext, work: Callable[[JobContext], None]) -> None:
         facts = {"job": self.name, "token": ctx.run.token}
         with ctx.session() as session:
             session.execute(EFFECT, facts)
@@ -77,7 +81,13 @@ class WatchedJob(Job):
                 connection.execute(OPENED, facts)
             # A job that does not let itself be stopped: only its fence is left.
             with suppress(LeaseLostError):
-                self._work_for_its_time(ctx)
+                work(ctx)
+
+    def _wait_for_leave(self, ctx: JobContext, what: str) -> None:
+        """Until the witness gives it. A lost lease ends the wait as well, and not the run."""
+        while not self._witness.has_leave(ctx.run.id, what):
+            self._look(ctx)
+            gevent.sleep(LOOK)
 
     def _work_for_its_time(self, ctx: JobContext) -> None:
         until = moment_ms() + self._work.seconds * 1000

@@ -11,7 +11,7 @@ import pytest
 from jobrunner import StoreError
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.answers import Ending, Report, Status
+from jobrunner.store.answers import Control, Ending, Report, Status
 from jobrunner.store.redis import RedisStore
 from jobrunner.store.servers import Replicas
 from tests.contract.fleet import MINUTE, NOON, ask, job
@@ -45,6 +45,15 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
     clock = _Clock()
     store: RedisStore = make_store(url(server), clock=clock, history_age_ms=3_600_000)
     store.now_ms()
+    store.introduce("here", 1, ())
+    assert ["here"] == [one.host for one in store.instances()]
+    store.claim([])
+    assert "done" == store.control(jobs()[0], "pause", "-", "why").status
+    assert "done" == store.control(jobs()[0], "resume").status
+    heard: list[Control] = []
+    store.on_control = heard.append
+    store.claim([])
+    assert [("report", "report")] == [told.names for told in heard]
     for number, definition in enumerate(jobs()):
         store.announce([definition])
         clock.now = now_ms = NOON + number * 10 * MINUTE
@@ -63,9 +72,8 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
         (finish,) = store.finish([Ending(definition, second, Outcome.SUCCEEDED, "", 0)])
         assert ("amended", "") == (finish.status, finish.problem)
         clock.now = now_ms + 2 * MINUTE
-        known = finish.known
-        row = (known.abandoned_in_row, known.abandoned_ms)
-        (answer,) = store.claim([ask(definition, third, now_ms, abandoned=row)])
+        known = finish.known.version
+        (answer,) = store.claim([ask(definition, third)._replace(computed_from=known)])
         assert Status.CLAIMED == answer.status
         assert [True] == store.progress([Report(definition, third, 1, 2, "half", 0)])
         (finish,) = store.finish([Ending(definition, third, Outcome.FAILED, "no", 0)])

@@ -1,9 +1,11 @@
-"""Where the server programs are that the tests start. Run as a module, it names what is missing."""
+"""Where the programs are that the tests start. Run as a module, it names what is missing."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
+
+_PROBE = b"#include <stdlib.h>\n"
 
 
 def find_redis() -> Path | None:
@@ -44,11 +46,28 @@ def find_mariadb() -> Path | None:
     return Path(found) if found and complete else None
 
 
+def find_compiler() -> Path | None:
+    """A C compiler, from PATH, that has the headers of the C library."""
+    for name in ("gcc", "cc", "clang"):
+        if (found := shutil.which(name)) and _compiles(found):
+            return Path(found)
+    return None
+
+
 def _number(version: str) -> float:
     try:
         return float(version)
     except ValueError:
         return 0.0
+
+
+def _compiles(compiler: str) -> bool:
+    """Debian packs the headers apart from it."""
+    command = [compiler, "-x", "c", "-fsyntax-only", "-"]
+    try:
+        return not subprocess.run(command, input=_PROBE, capture_output=True).returncode
+    except OSError:
+        return False
 
 
 def _starts(program: Path) -> bool:
@@ -63,4 +82,6 @@ if __name__ == "__main__":
     missing = [] if find_redis() else ["redis"]
     missing += [] if find_postgres() else ["postgresql"]
     missing += [] if find_mariadb() else ["mariadb"]
+    missing += [] if find_compiler() else ["compiler"]
+    missing += [] if shutil.which("tmux") else ["tmux"]
     print(" ".join(missing))

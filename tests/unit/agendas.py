@@ -30,7 +30,7 @@ def known(
 
 def agenda_of(*definitions: JobDefinition) -> Agenda:
     agenda = Agenda(CHECK)
-    agenda.sync(definitions)
+    agenda.sync(definitions, {})
     return agenda
 
 

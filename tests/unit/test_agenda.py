@@ -171,7 +171,7 @@ class TestWaitingForASlot:
         agenda.shelve(shelved)
         kept = [e.definition for e in agenda.everything() if e.definition.name != "job-1"]
 
-        agenda.sync(kept)
+        agenda.sync(kept, {})
 
         assert (["job-2"], []) == take(agenda, later, slots=100)
 
@@ -207,7 +207,7 @@ class TestFollowingTheRegistry:
         first = job("a")
         agenda, _ = learnt(first, known(NOON))
 
-        agenda.sync([first, job("b")])
+        agenda.sync([first, job("b")], {})
 
         assert ([], ["b"]) == take(agenda, NOON)
         assert NOON + MINUTE + 1 == agenda.next_ms()
@@ -216,7 +216,7 @@ class TestFollowingTheRegistry:
     def test_a_replaced_job_starts_anew(self) -> None:
         agenda, old = learnt(job("a"), known(NOON))
 
-        agenda.sync([job("a", every(seconds=5))])
+        agenda.sync([job("a", every(seconds=5))], {})
 
         assert old is not agenda.entry("a")
         assert ([], ["a"]) == take(agenda, NOON)
@@ -225,7 +225,7 @@ class TestFollowingTheRegistry:
     def test_a_job_that_is_gone_is_not_asked_about(self) -> None:
         agenda, _ = learnt(job("a"), known(None))
 
-        agenda.sync([])
+        agenda.sync([], {})
 
         assert ([], []) == take(agenda, NOON)
         assert agenda.next_ms() is None

@@ -10,6 +10,7 @@ import pytest
 
 from jobrunner import InvalidJobError, InvalidScheduleError, Job, Schedule, cron, every
 from jobrunner.job import FunctionJob, JobDefinition
+from jobrunner.schedules import shifted
 
 
 class Purge(Job):
@@ -40,8 +41,34 @@ def test_a_class_with_an_interval() -> None:
 def test_a_class_with_a_schedule_and_a_key() -> None:
     definition = define(interval=None, schedule=cron("0 3 * * *"), sync_key="PURGE_LAST_RUN")
 
-    assert cron("0 3 * * *") == definition.schedule
+    assert cron("0 3 * * *", tz="UTC") == definition.schedule
     assert "PURGE_LAST_RUN" == definition.keys.sync_key
+
+
+def test_a_schedule_without_a_timezone_goes_by_the_runner_s() -> None:
+    job = Purge()
+    job.interval, job.schedule = None, cron("0 3 * * *")
+
+    definition = JobDefinition.of(job, "shop", "Europe/Vienna")
+
+    assert cron("0 3 * * *", tz="Europe/Vienna") == definition.schedule
+
+
+def test_jitter_and_spread_move_the_due_times_by_the_job_s_name() -> None:
+    hourly = cron("0 * * * *", tz="UTC")
+    definition = define(interval=None, schedule=hourly, jitter=5, spread=600)
+
+    assert shifted(hourly, definition.name, jitter_ms=5000, spread_ms=600_000) == (
+        definition.schedule
+    )
+    assert shifted(hourly, definition.name, spread_ms=None) == (
+        define(interval=None, schedule=hourly, spread=True).schedule
+    )
+
+
+def test_what_has_no_grid_cannot_be_made_good() -> None:
+    with pytest.raises(InvalidJobError, match=r"misfire = 'all' and the schedule every 5 minutes"):
+        define(misfire="all", interval=300)
 
 
 def test_what_is_set_on_the_instance_counts() -> None:

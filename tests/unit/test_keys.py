@@ -102,4 +102,6 @@ def test_the_default_key_names_namespace_and_job() -> None:
 
 
 def test_the_namespace_has_keys_of_its_own() -> None:
-    assert ("{shop}:jobs", "{shop}:instances", "{shop}:control") == FleetKeys.of("shop").all()
+    kinds = ("jobs", "instances", "control", "hosts")
+
+    assert tuple(f"{{shop}}:{kind}" for kind in kinds) == FleetKeys.of("shop").all()

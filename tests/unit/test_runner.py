@@ -19,7 +19,7 @@ from jobrunner import (
     UnknownJobError,
     every,
 )
-from jobrunner.runner import AppState
+from jobrunner.application import AppState
 
 from .runners import Other, note, runner_of
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 
 from jobrunner import ConfigurationError, JobRunner, every
+from jobrunner.application import AppState
 from jobrunner.hosting.detect import Process
 from jobrunner.hosting.request import StartWithRequest
-from jobrunner.runner import AppState
 
 from .runners import note, runner_of
 
@@ -128,8 +128,8 @@ def test_in_a_gunicorn_worker_an_explicit_mode_waits_for_the_worker_too(
             pass
 
     worker = Worker()
-    monkeypatch.setattr("jobrunner.runner.detect", lambda: Process.GUNICORN_WORKER)
-    monkeypatch.setattr("jobrunner.runner.find_worker", lambda: worker)
+    monkeypatch.setattr("jobrunner.application.detect", lambda: Process.GUNICORN_WORKER)
+    monkeypatch.setattr("jobrunner.application.find_worker", lambda: worker)
     plain_run = worker.run
 
     JobRunner(app, redis=fakeredis.FakeRedis(), mode="greenlet").start()

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,38 @@ def test_the_next_due_time_is_always_later_and_none_lies_between(
         assert due == schedule.next_after(between)
 
 
+@settings(derandomize=True, database=None, deadline=None, max_examples=300)
+@given(
+    st.sampled_from(["", "0 ", "*/25 ", "7,59 "]),
+    st.sampled_from(["*", "0", "*/7", "59", "10-20/5,40"]),
+    st.sampled_from(["*", "0", "23", "*/5", "9-17"]),
+    st.sampled_from(["*", "1", "31", "L", "LW", "*/10", "13,29"]),
+    st.sampled_from(["*", "2", "JAN-MAR", "*/5", "9,12"]),
+    st.sampled_from(["*", "0", "7", "MON-FRI", "5L", "1#2", "*/3", "SAT,SUN"]),
+    st.integers(int(utc("2024-01-01")), int(utc("2028-01-01"))),
+)
+def test_where_no_clock_changes_cronsim_finds_the_same_times(
+    second: str, minute: str, hour: str, day: str, month: str, weekday: str, moment: int
+) -> None:
+    expression = f"{second}{minute} {hour} {day} {month} {weekday}"
+    try:
+        theirs = CronSim(expression, datetime.fromtimestamp(moment, UTC))
+    except CronSimError:
+        with pytest.raises(InvalidScheduleError):
+            cron(expression)
+        return
+    try:
+        ours = cron(expression)
+    except InvalidScheduleError:
+        with pytest.raises(StopIteration):
+            next(theirs)
+        return
+    due = float(moment)
+    for _ in range(5):
+        due = ours.next_after(due)
+        assert next(theirs).timestamp() == due, expression
+
+
 @pytest.mark.parametrize("tz", ZONES)
 def test_through_every_change_of_the_clocks_the_due_times_only_grow(tz: str) -> None:
     # In ascending half hours through the repeated hours, which is where a search can go back.
@@ -190,7 +223,9 @@ def test_a_last_start_up_to_an_hour_ahead_is_tolerated() -> None:
 
 def test_it_says_what_it_is() -> None:
     assert "cron '0 3 * * *' in Europe/Vienna" == str(cron("0 3 * * *", tz=VIENNA))
-    assert cron("0 3 * * *") == cron("0 3 * * *", tz="UTC") != cron("0 3 * * *", tz=VIENNA)
+    assert "cron '0 3 * * *' in UTC" == str(cron("0 3 * * *"))
+    assert cron("0 3 * * *", tz="UTC") == cron("0 3 * * *", tz="UTC")
+    assert cron("0 3 * * *", tz="UTC") != cron("0 3 * * *", tz=VIENNA) != cron("0 3 * * *")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +240,14 @@ def test_it_says_what_it_is() -> None:
         ("* * * * 8", "The fields are"),
         ("* * * * FUN", "The fields are"),
         ("*/0 * * * *", "The fields are"),
-        ("@daily", "The fields are"),
+        ("* * * * * * *", "The fields are"),
+        ("60 * * * * *", "Bad second. The fields are"),
+        ("9" * 5000 + " * * * *", "The fields are"),
+        ("0 0 * * FRI-MON", "Bad day-of-week"),
+        ("@reboot", "a fleet has no reboot"),
+        ("@dayly", "the names are @hourly, @daily"),
+        ("@daily 5", "the names are @hourly, @daily"),
+        ("0 0 31 2,4 *", "The fields are"),
         ("every day", "The fields are"),
         ("0 0 30 2 *", "The fields are"),
         (5, "an expression is a string"),
@@ -220,7 +262,7 @@ def test_an_expression_that_gives_no_due_times_is_quoted(expression: Any, mend: 
     assert mend.lower() in str(caught.value).lower()
 
 
-@pytest.mark.parametrize("tz", ["Europe/Wien", "", "../etc/passwd", "CEST+1", None, 1, UTC])
+@pytest.mark.parametrize("tz", ["Europe/Wien", "", "../etc/passwd", "CEST+1", 1, UTC])
 def test_a_timezone_that_does_not_exist_is_quoted(tz: Any) -> None:
     with pytest.raises(InvalidScheduleError) as caught:
         cron("0 3 * * *", tz=tz)
@@ -233,3 +275,69 @@ def test_a_moment_that_no_calendar_holds_is_an_error_and_not_a_due_time() -> Non
     for moment in (1e18, -1e18, float("nan"), float("inf")):
         with pytest.raises((OverflowError, ValueError, OSError)):
             cron("0 3 * * *").next_after(moment)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("@hourly", ["2026-01-01 01:00", "2026-01-01 02:00"]),
+        ("@daily", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("@midnight", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("@weekly", ["2026-01-04 00:00", "2026-01-11 00:00"]),
+        ("@monthly", ["2026-02-01 00:00", "2026-03-01 00:00"]),
+        ("@yearly", ["2027-01-01 00:00", "2028-01-01 00:00"]),
+        ("@annually", ["2027-01-01 00:00", "2028-01-01 00:00"]),
+        (" @Daily ", ["2026-01-02 00:00", "2026-01-03 00:00"]),
+        ("0 0 L * *", ["2026-01-31 00:00", "2026-02-28 00:00"]),
+        ("0 0 LW * *", ["2026-01-30 00:00", "2026-02-27 00:00"]),
+        ("0 9 * * 5L", ["2026-01-30 09:00", "2026-02-27 09:00"]),
+        ("0 9 * * MON#2", ["2026-01-12 09:00", "2026-02-09 09:00"]),
+        ("0 9 * feb-mar sat,sun", ["2026-02-01 09:00", "2026-02-07 09:00"]),
+    ],
+)
+def test_names(expression: str, expected: list[str]) -> None:
+    assert expected == following(expression, "UTC", "2026-01-01 00:30", 2)
+
+
+def test_a_sixth_field_in_front_is_the_second() -> None:
+    schedule, moment = cron("*/20 59 23 * * *"), utc("2026-01-01 12:00")
+    found = []
+    for _ in range(4):
+        moment = schedule.next_after(moment)
+        found.append(moment - utc("2026-01-01 23:59"))
+
+    assert [0, 20, 40, 24 * 3600] == found
+    assert utc("2026-01-01 00:00") + 1 == cron("* * * * * *").next_after(utc("2026-01-01") + 0.999)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 3 * * *", "at 03:00 every day in Europe/Vienna"),
+        ("@hourly", "at the start of every hour in Europe/Vienna"),
+        ("0 0 L * *", "at 00:00 on the last day of every month in Europe/Vienna"),
+        ("30 6 * * MON-FRI", "at 06:30 on Monday through Friday in Europe/Vienna"),
+    ],
+)
+def test_it_explains_itself(expression: str, words: str) -> None:
+    assert words == cron(expression, tz=VIENNA).explain()
+
+
+def test_every_expression_has_words() -> None:
+    for expression in [*EXPRESSIONS, "*/15 30 1 * * *", "1-5/2,7 0 L,LW * *", "5/15 * * * 1#1,5L"]:
+        assert cron(expression).explain().endswith(" in UTC")
+
+
+def test_without_a_timezone_it_goes_by_utc_until_it_is_given_one() -> None:
+    schedule = cron("0 3 * * *")
+
+    assert schedule.tz is None
+    assert utc("2026-01-01 03:00") == schedule.next_after(utc("2026-01-01 00:00"))
+    assert cron("0 3 * * *", tz=VIENNA) == schedule.in_timezone(VIENNA)
+    bound = cron("0 3 * * *", tz="Asia/Tokyo")
+    assert bound is bound.in_timezone(VIENNA)
+
+
+def test_it_is_a_grid_that_is_counted_from_the_start() -> None:
+    assert cron("0 3 * * *").on_grid
+    assert "start" == cron("0 3 * * *").counts_from

@@ -137,3 +137,45 @@ def test_an_interval_that_cannot_be_is_quoted(interval: Any, allowed: str) -> No
 
     assert f"interval = {interval!r}" in str(caught.value)
     assert allowed in str(caught.value)
+
+
+class TestAfterTheFinish:
+    def test_it_is_counted_from_the_last_finish(self) -> None:
+        schedule = every(minutes=5, after="finish")
+
+        assert "finish" == schedule.counts_from
+        assert 1_000_300_000 == schedule.next_due_ms(1_000_000_000)
+        assert 1_000_300_000 == schedule.early_until_ms(1_000_300_000)
+        assert 0 == schedule.first_due_ms(1_000_000_000)
+        assert 300_000 == schedule.future_tolerance_ms
+        assert not schedule.on_grid
+
+    def test_the_start_is_what_counts_where_nothing_is_said(self) -> None:
+        assert every(minutes=5) == every(minutes=5, after="start")
+        assert every(minutes=5) != every(minutes=5, after="finish")
+        assert "start" == every(minutes=5).counts_from
+
+    def test_it_says_so(self) -> None:
+        assert "5 minutes after the last finish" == str(every(minutes=5, after="finish"))
+        explained = "every 5 minutes, counted from the last finish"
+        assert explained == every(minutes=5, after="finish").explain()
+        assert "every hour, counted from the last start" == every(hours=1).explain()
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        ({"after": "end"}, "after is 'end'; it must be 'start' or 'finish'"),
+        ({"after": True}, "after is True; it must be"),
+        ({"align": "yes"}, "align is 'yes'; it must be True or False"),
+        ({"align": True, "after": "finish"}, "keep one of after= and align="),
+        ({"align": True, "after": "start"}, "keep one of after= and align="),
+        ({"tz": "UTC"}, "add align=True, or leave tz= out"),
+    ],
+)
+def test_options_that_do_not_go_together_are_quoted(options: dict[str, Any], mend: str) -> None:
+    with pytest.raises(InvalidScheduleError) as caught:
+        every(minutes=5, **options)
+
+    assert "every(minutes=5, " in str(caught.value)
+    assert mend in str(caught.value)

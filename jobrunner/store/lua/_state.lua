@@ -3,17 +3,26 @@
 -- A job is four keys: k (the last start in whole seconds), its state (a hash), its lease
 -- (a string, PX) and its history (a stream). The fields of the state:
 --   last_ms        last start, in milliseconds; refines k while both name the same second
---   due_ms         last due time served              first_seen_ms  when the fleet first saw the job
+--   due_ms         what the last run was due for     first_seen_ms  when the fleet first saw the
+--                  job, long before any time after a reset
+--   served_ms      the last due time of the schedule that a run was claimed for
 --   run, instance  the run that is running, and where; missing when nobody runs it
+--   request        the request that the running run answers
 --   token          the newest fencing token          finished_ms, outcome, error   of the last run
 --   abandoned_run, abandoned_due_ms   the mark of a run recorded as abandoned and its due time,
 --                                     until the next claim
 --   abandoned_in_row, abandoned_ms    how many runs were, one after the other, and when the last
---   before_*       what the running run's claim replaced: k, last_ms, due_ms and the mark
---   succeeded_ms, result              when a run last succeeded, and what that one returned (JSON)
---   progress                          how far the running run is (JSON)
---   request                           the request that the running run answers
---   runs, count_OUTCOME               counters
+--   before_*       what the running run's claim replaced: k, last_ms, due_ms, served_ms, the mark
+--                  and the request
+--   given_back     the last run id that was given back: its claim may yet arrive
+--   paused         until which ms a person has paused the job, '-': until resumed; pause_reason
+--   trigger        a request to run now that no run has taken     cancel  the run id to be stopped
+--   succeeded_ms, result  when a run last succeeded, and what that one returned (JSON)
+--   overdue_ms     when it was noticed that no success came
+--   progress       how far the running run is (JSON)
+--   skip_reason, skip_due_ms          the last due time that passed without a run, and why
+--   skip_due_REASON                   the last one of that reason
+--   runs, count_OUTCOME, count_skip_REASON             counters
 --
 -- Ownership is state.run == run id, and not the lease key: the claimer makes the id before it
 -- asks, so every script may be sent again after a lost answer and does nothing twice.
@@ -83,7 +92,9 @@ local function read(keys)
     k, wrong_k = false, problem_of(keys.k, k)
   end
   local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
-    'instance', 'due_ms', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms')
+    'instance', 'due_ms', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms',
+    'served_ms', 'finished_ms', 'succeeded_ms', 'overdue_ms', 'paused', 'trigger', 'cancel',
+    'given_back')
   if is_wrong_type(fields, 'HMGET', keys.state, 'run') then
     return { corrupt = problem_of(keys.state, fields) }
   end
@@ -91,7 +102,10 @@ local function read(keys)
     instance = fields[5] or '', due_ms = whole(fields[6]) and fields[6] or '',
     refined = fields[1] or '', lease_left = 0, abandoned_run = fields[7] or '',
     abandoned_due_ms = whole(fields[8]), abandoned_in_row = whole(fields[9]) or 0,
-    abandoned_ms = whole(fields[10]) }
+    abandoned_ms = whole(fields[10]), served_ms = whole(fields[11]),
+    finished_ms = whole(fields[12]), succeeded_ms = whole(fields[13]),
+    overdue_ms = whole(fields[14]), paused = fields[15] or '', trigger = fields[16] or '',
+    cancel = fields[17] or '', given_back = fields[18] or '' }
   local wrong
   job.last_ms, wrong = last_start(k, fields[1])
   job.started_ms = whole(fields[1]) or job.last_ms or 0
@@ -110,8 +124,16 @@ local function read(keys)
   return job
 end
 
+-- What the state holds of a running run, and what its claim replaced, is over.
+local function forget_run(state)
+  redis.call('HDEL', state, 'run', 'instance', 'request', 'cancel', 'progress', 'before_k',
+    'before_last_ms', 'before_due_ms', 'before_served_ms', 'before_abandoned_run',
+    'before_abandoned_due_ms', 'before_trigger')
+end
+
 -- A run has succeeded: since when the job is well, and what it returned.
-local function succeeded(keys, at_ms, result)
+local function succeeded(keys, job, at_ms, result)
+  job.succeeded_ms, job.overdue_ms = at_ms, nil
   redis.call('HSET', keys.state, 'succeeded_ms', text(at_ms))
   redis.call('HDEL', keys.state, 'overdue_ms')
   if result == '' then
@@ -138,8 +160,8 @@ local function record(keys, job, finished_ms, outcome, err, history_limit, more)
   more = more or {}
   more.request = redis.call('HGET', keys.state, 'request')
   redis.call('HSET', keys.state, 'finished_ms', text(finished_ms), 'outcome', outcome, 'error', err)
-  redis.call('HDEL', keys.state, 'run', 'instance', 'before_k', 'before_last_ms', 'before_due_ms',
-    'before_abandoned_run', 'before_abandoned_due_ms', 'progress', 'request')
+  forget_run(keys.state)
+  job.finished_ms, job.cancel = finished_ms, ''
   redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
   if outcome == 'abandoned' then
     job.abandoned_run, job.abandoned_due_ms = job.run, whole(job.due_ms) or job.started_ms
@@ -154,7 +176,7 @@ local function record(keys, job, finished_ms, outcome, err, history_limit, more)
     job.abandoned_in_row = 0
   end
   if outcome == 'succeeded' then
-    succeeded(keys, finished_ms, more.result or '')
+    succeeded(keys, job, finished_ms, more.result or '')
   end
   local added = add_entry(keys.history, history_limit, { 'run', job.run,
     'token', text(job.token), 'instance', job.instance, 'due_ms', job.due_ms,
@@ -180,6 +202,12 @@ end
 
 -- The part of an answer that every script gives.
 local function known(job)
+  local touched = ''
+  if job.paused ~= '' or job.trigger ~= '' or job.cancel ~= '' then
+    touched = { job.paused, job.trigger, job.cancel }
+  end
   return { job.last_ms or '', job.first_seen_ms or '', job.run or '', job.lease_left or 0,
-    job.abandoned_due_ms or '', job.abandoned_in_row or 0, job.abandoned_ms or '' }
+    job.abandoned_due_ms or '', job.abandoned_in_row or 0, job.abandoned_ms or '',
+    job.served_ms or '', job.finished_ms or '', job.succeeded_ms or '',
+    job.overdue_ms and 1 or 0, touched }
 end

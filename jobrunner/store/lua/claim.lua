@@ -1,21 +1,32 @@
 -- Claim: one run of each of many jobs, or a look at them.
 --
--- KEYS  the instances (zset), only where they are in the same slot of a Cluster (so one key more
---       than a multiple of four); then for each job: k, its state, its lease, its history
+-- KEYS  the instances (zset) and the control stream, only where they are in the same slot of a
+--       Cluster (so two keys more than a multiple of four); then for each job: k, its state, its
+--       lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
---       5 ms after which an unseen instance is forgotten; then for each job:
+--       5 ms after which an unseen instance is forgotten
+--       6 the id of the newest entry of the control stream that the instance has read, or ''
+--       then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
 --       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; '?':
---       not known), the last ms at which it is early, its due time in ms (0: now)
--- Answer  { Redis's microseconds, now in ms, { status, KNOWN, run that this call recorded as
---         abandoned, detail, due in ms } ... }, for each job in turn
+--       not known; '*': whatever it is), the last ms at which it is early, its due time in ms
+--       (0: now; -1: out of turn, for the request; -2: out of turn, by hand), a note ('': none)
+-- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
+-- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
+--         as abandoned, detail, due in ms, the part of the note that is new } ... }, for each job
+-- CONTROL  '' when nothing is new; else { newest id, 1 where some may have been missed, the names
+--         of the jobs that a person has touched ... }
 -- KNOWN   { last start, first seen, running run, its lease left in ms, due time of the last
---         run if that was abandoned, how many were in a row, when the last of them was }
+--         run if that was abandoned, how many were in a row, when the last of them was, last due
+--         time served, last finish, last success, 1 if noted as overdue, '' or { paused until,
+--         request, run to be cancelled } }
 -- Status  claimed, again (our own run, claimed before): detail is the token
---         held, early, due (a look), changed (the version differs)
+--         held, early, paused, due (a look), changed (the version differs)
 --         corrupt: detail quotes it
--- Touches  the instances, where given; each job's state (first seen; all of a claim), k and lease
---         (a claim); its history (an abandoned run); a lease that has lost its end gets one
+-- Touches  the instances, where given; each job's state (first seen; notes; all of a claim), k and
+--         lease (a claim); its history (an abandoned run); a lease that has lost its end gets one
+
+local OF_REQUEST, BY_HAND = -1, -2
 
 local now_ms, micros = clocks(ARGV[1])
 local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
@@ -23,7 +34,7 @@ local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
 -- A write in every claim, a mere look too: a Redis that takes no writes must not seem well.
 local first = #KEYS % 4
 local seen
-if first == 1 then
+if first == 2 then
   seen = redis.pcall('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
 else
   seen = redis.pcall('HDEL', KEYS[2], '')  -- a field that is never there
@@ -31,21 +42,112 @@ end
 if type(seen) == 'table' and seen.err and not string.find(problem_of('', seen), 'WRONGTYPE') then
   return seen
 end
-if first == 1 then
+if first == 2 then
   redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf',
     text(math.floor(micros / 1000) - tonumber(ARGV[5])))
 end
 
+-- What people have touched since the entry `read_id`.
+local function control_since(stream, read_id)
+  local newest = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  if newest.err or not newest[1] then
+    return read_id ~= '0-0' and { '0-0', read_id ~= '' and 1 or 0 } or ''
+  end
+  local newest_id = newest[1][1]
+  if newest_id == read_id then
+    return ''
+  elseif read_id == '' then
+    return { newest_id, 0 }  -- an instance that begins looks at all of them anyway
+  end
+  -- The entry that was read last must be there still: else others were trimmed, or lost, with it.
+  local entries = redis.pcall('XRANGE', stream, read_id, '+', 'COUNT', 500)
+  local found = { newest_id, 0 }
+  local from = 1
+  if read_id ~= '0-0' then
+    if not entries[1] or entries[1][1] ~= read_id then
+      return { newest_id, 1 }
+    end
+    from = 2
+  end
+  if #entries == 0 or entries[#entries][1] ~= newest_id then
+    return { newest_id, 1 }
+  end
+  for j = from, #entries do
+    found[#found + 1] = entries[j][2][2]
+  end
+  return found
+end
+
+-- Whether the job is paused; a pause that is over is taken away.
+local function is_paused(keys, job)
+  local until_ms = whole(job.paused)
+  if until_ms and until_ms <= now_ms then
+    redis.call('HDEL', keys.state, 'paused', 'pause_reason')
+    job.paused = ''
+  end
+  return job.paused ~= ''
+end
+
+-- Notes due times that passed without a run, each once for a reason. Returns those that were not
+-- noted before, as REASON:MS,MS; '' when there are none.
+local function skip(keys, reason, times)
+  local last = whole(redis.call('HGET', keys.state, 'skip_due_' .. reason)) or 0
+  local new = {}
+  for _, due_ms in ipairs(times) do
+    if due_ms > last then
+      new[#new + 1] = text(due_ms)
+    end
+  end
+  if #new == 0 then
+    return ''
+  end
+  redis.call('HSET', keys.state, 'skip_due_' .. reason, new[#new],
+    'skip_reason', reason, 'skip_due_ms', new[#new])
+  redis.pcall('HINCRBY', keys.state, 'count_skip_' .. reason, #new)
+  return reason .. ':' .. table.concat(new, ',')
+end
+
+local function take_note(keys, job, note)
+  local reason, list = string.match(note, '^(%a+):([%d,]+)$')
+  local times = {}
+  for ms in string.gmatch(list, '%d+') do
+    times[#times + 1] = tonumber(ms)
+  end
+  if reason ~= 'overdue' then
+    return skip(keys, reason, times)
+  end
+  if job.overdue_ms or (job.succeeded_ms or job.first_seen_ms) ~= times[1] then
+    return ''
+  end
+  redis.call('HSET', keys.state, 'overdue_ms', text(now_ms))
+  job.overdue_ms = now_ms
+  return note
+end
+
 local function claim(keys, job, run, due_ms)
-  if due_ms == 0 then
+  local of_schedule, request = due_ms >= 0, ''
+  if due_ms == OF_REQUEST then
+    request = job.trigger
+    redis.call('HDEL', keys.state, 'trigger')
+    job.trigger = ''
+  end
+  if due_ms <= 0 then
     due_ms = now_ms
   end
   job.token = math.max(job.token + 1, micros)
   redis.call('HSET', keys.state, 'run', run, 'instance', instance, 'token', text(job.token),
     'before_k', job.k or '', 'before_last_ms', job.refined, 'before_due_ms', job.due_ms,
+    'before_served_ms', job.served_ms and text(job.served_ms) or '',
     'before_abandoned_run', job.abandoned_run,
     'before_abandoned_due_ms', job.abandoned_due_ms and text(job.abandoned_due_ms) or '',
     'last_ms', text(now_ms), 'due_ms', text(due_ms))
+  if of_schedule then
+    redis.call('HSET', keys.state, 'served_ms', text(due_ms))
+    job.served_ms = due_ms
+  end
+  if request ~= '' then
+    redis.call('HSET', keys.state, 'request', request, 'before_trigger', request)
+  end
   redis.call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
   redis.call('SET', keys.k, text(math.floor(now_ms / 1000)))
   redis.call('SET', keys.lease, run, 'PX', lease_ms)
@@ -55,11 +157,11 @@ local function claim(keys, job, run, due_ms)
   return due_ms
 end
 
-local function decide(keys, run, computed_from, early_until_ms, due_ms)
+local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   local job = read(keys)
-  local abandoned = ''
+  local abandoned, noted = '', ''
   local function answer(status, detail, due)
-    return { status, known(job), abandoned, detail or '', due or 0 }
+    return { status, known(job), abandoned, detail or '', due or 0, noted }
   end
 
   if run ~= '' and job.run == run then
@@ -86,14 +188,35 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
       return answer('corrupt', wrong)
     end
   end
-  if version(job) ~= computed_from then
+  if note ~= '' then
+    noted = take_note(keys, job, note)
+  end
+  if run ~= '' and run == job.given_back then
+    return answer('changed')  -- given back before its claim arrived
+  end
+  if computed_from ~= '*' and version(job) ~= computed_from then
+    return answer('changed')
+  end
+  if due_ms == OF_REQUEST and job.trigger == '' then
     return answer('changed')
   end
   if job.run then
+    if now_ms > early_until_ms and noted == '' then
+      noted = skip(keys, 'held', { due_ms })
+    end
     return answer('held')
   end
-  if now_ms <= early_until_ms then
-    return answer('early')
+  if due_ms >= 0 then
+    local paused = is_paused(keys, job)
+    if now_ms <= early_until_ms then
+      return answer('early')
+    end
+    if paused then
+      if noted == '' then
+        noted = skip(keys, 'paused', { due_ms })
+      end
+      return answer('paused')
+    end
   end
   if run == '' then
     return answer('due')
@@ -102,12 +225,12 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms)
   return answer('claimed', job.token, due)
 end
 
-local answers = { micros, now_ms }
+local answers = { micros, now_ms, first == 2 and control_since(KEYS[2], ARGV[6]) or '' }
 for i = 0, (#KEYS - first) / 4 - 1 do
   local at = first + 4 * i
   local keys = { k = KEYS[at + 1], state = KEYS[at + 2], lease = KEYS[at + 3],
     history = KEYS[at + 4] }
-  answers[i + 3] = decide(keys, ARGV[4 * i + 6], ARGV[4 * i + 7], tonumber(ARGV[4 * i + 8]),
-    tonumber(ARGV[4 * i + 9]))
+  answers[i + 4] = decide(keys, ARGV[5 * i + 7], ARGV[5 * i + 8], tonumber(ARGV[5 * i + 9]),
+    tonumber(ARGV[5 * i + 10]), ARGV[5 * i + 11])
 end
 return answers

@@ -68,7 +68,7 @@ local function amend(keys, job, run, outcome, err, ended_ms, more)
   end
   if outcome == 'succeeded'
       and ended_ms > (whole(redis.call('HGET', keys.state, 'succeeded_ms')) or -1) then
-    succeeded(keys, ended_ms, more.result)  -- unless a newer success stands there
+    succeeded(keys, job, ended_ms, more.result)  -- unless a newer success stands there
   end
   return 'amended'
 end

@@ -1,0 +1,46 @@
+-- Control: what a person asks of one job.
+--
+-- KEYS  k, its state, its lease, its history
+-- ARGV  1 what; then what that takes
+--       trigger: 2 request id   3 '1' when it may wait for the running run, else ''
+--       pause: 2 until which ms, '-': until resumed   3 why
+--       resume, reset, cancel: nothing
+-- Answer  { status, detail, instance of the running run }
+-- Status  done: detail is the request that stands (a trigger), the run that will stop (a cancel)
+--         held: the job is running, detail is its run    idle: it is not    corrupt: detail quotes
+-- Touches  the state; k (a reset)
+
+local keys = { k = KEYS[1], state = KEYS[2], lease = KEYS[3], history = KEYS[4] }
+local what = ARGV[1]
+local job = read(keys)
+-- A run without a lease is over, though nobody has recorded it yet.
+local running = job.run and job.lease_left > 0
+
+if job.corrupt and not (what == 'reset' and job.token) then
+  return { 'corrupt', job.corrupt, '' }
+end
+if what == 'trigger' then
+  if running and ARGV[3] == '' then
+    return { 'held', job.run, job.instance }
+  end
+  if job.trigger == '' then
+    job.trigger = ARGV[2]
+    redis.call('HSET', keys.state, 'trigger', job.trigger)
+  end
+  return { 'done', job.trigger, '' }
+elseif what == 'pause' then
+  redis.call('HSET', keys.state, 'paused', ARGV[2], 'pause_reason', ARGV[3])
+elseif what == 'resume' then
+  redis.call('HDEL', keys.state, 'paused', 'pause_reason', 'abandoned_in_row', 'abandoned_ms')
+elseif what == 'reset' then
+  redis.call('DEL', keys.k)
+  redis.call('HDEL', keys.state, 'last_ms', 'served_ms', 'abandoned_in_row', 'abandoned_ms')
+  redis.call('HSET', keys.state, 'first_seen_ms', '-1000000000000000')  -- long ago: due at once
+elseif what == 'cancel' then
+  if not running then
+    return { 'idle', '', '' }
+  end
+  redis.call('HSET', keys.state, 'cancel', job.run)
+  return { 'done', job.run, job.instance }
+end
+return { 'done', '', '' }
