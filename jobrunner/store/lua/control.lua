@@ -8,7 +8,7 @@
 -- Answer  { status, detail, instance of the running run }
 -- Status  done: detail is the request that stands (a trigger), the run that will stop (a cancel)
 --         held: the job is running, detail is its run    idle: it is not    corrupt: detail quotes
--- Touches  the state; k (a reset)
+-- Touches  the state; k (a reset); reads the history (a trigger)
 
 local keys = { k = KEYS[1], state = KEYS[2], lease = KEYS[3], history = KEYS[4] }
 local what = ARGV[1]
@@ -16,10 +16,28 @@ local job = read(keys)
 -- A run without a lease is over, though nobody has recorded it yet.
 local running = job.run and job.lease_left > 0
 
+-- Whether a run answers the request, or one of the newest has: a trigger may arrive twice.
+local function is_answered(request)
+  if redis.call('HGET', keys.state, 'request') == request then
+    return true
+  end
+  for _, entry in ipairs(redis.pcall('XREVRANGE', keys.history, '+', '-', 'COUNT', 100)) do
+    for j = 1, #entry[2], 2 do
+      if entry[2][j] == 'request' and entry[2][j + 1] == request then
+        return true
+      end
+    end
+  end
+  return false
+end
+
 if job.corrupt and not (what == 'reset' and job.token) then
   return { 'corrupt', job.corrupt, '' }
 end
 if what == 'trigger' then
+  if is_answered(ARGV[2]) then
+    return { 'done', ARGV[2], '' }
+  end
   if running and ARGV[3] == '' then
     return { 'held', job.run, job.instance }
   end
