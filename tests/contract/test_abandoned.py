@@ -138,3 +138,13 @@ class TestALargerToken:
         fleet.finish(purge, "run-1")
 
         assert fleet.one.larger_token(purge, "run-1", 5) is None
+
+
+def test_a_late_finish_is_told_when_it_was(fleet: Fleet, abandoned: JobDefinition) -> None:
+    """Else who asked goes on counting from when the death was recorded."""
+    fleet.now_ms = NOON + 3 * MINUTE
+
+    finish = fleet.finish(abandoned, "run-1")
+
+    assert ("amended", NOON + 3 * MINUTE) == (finish.status, finish.known.finished_ms)
+    assert NOON + 3 * MINUTE == fleet.look(abandoned, NOON).known.finished_ms

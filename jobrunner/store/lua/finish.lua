@@ -65,6 +65,7 @@ local function amend(keys, job, run, outcome, err, ended_ms, more)
   take_back(keys, job, run)
   if redis.call('HGET', keys.state, 'token') == fields.token then
     redis.call('HSET', keys.state, 'finished_ms', text(ended_ms), 'outcome', outcome, 'error', err)
+    job.finished_ms = ended_ms
   end
   if outcome == 'succeeded'
       and ended_ms > (whole(redis.call('HGET', keys.state, 'succeeded_ms')) or -1) then
