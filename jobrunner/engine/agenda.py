@@ -70,13 +70,17 @@ class Entry:
         """Whether a claim could succeed, as far as is known here; else it is only looked at."""
         return self.computed_from != UNKNOWN and now_ms > self.early_until_ms
 
-    def ask(self) -> Ask:
-        """The question for Redis: a claim when there is a run id, else a look."""
+    def ask(self, now_ms: int) -> Ask:
+        """The question for Redis: a claim when there is a run id, else a look.
+
+        A claim without an answer that has become too late is only asked whether it was granted.
+        """
+        only_again = self.run_id and self.is_late(now_ms)
         return Ask(
             self.definition,
             self.run_id,
             self.computed_from,
-            self.early_until_ms,
+            NEVER_MS if only_again else self.early_until_ms,
             self.due_ms,
             self.note,
         )
@@ -96,8 +100,13 @@ class Entry:
             self.note = ""
 
     def is_late(self, now_ms: int) -> bool:
-        """Whether the due time has become too old to be run for."""
-        grace_ms = self.definition.policies.grace_ms
+        """Whether the due time has become too old to be run for. Never for a run that was
+        abandoned and is made good: that one had begun in time.
+        """
+        policies, known = self.definition.policies, self.known
+        if policies.recover and known is not None and known.abandoned_due_ms == self.due_ms:
+            return False
+        grace_ms = policies.grace_ms
         return grace_ms is not None and 0 < self.due_ms < now_ms - grace_ms
 
 

@@ -236,7 +236,8 @@ class Scheduler:
     def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
         """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
         sent_at = self._clock.trust()
-        asks = [entry.ask() for entry in batch]
+        now_ms = self._clock.now_ms() or 0
+        asks = [entry.ask(now_ms) for entry in batch]
         try:
             answers = self._store.claim(asks)
         except StoreError:

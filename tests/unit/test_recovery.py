@@ -106,6 +106,20 @@ def test_one_that_recovers_is_run_again_at_once_with_its_due_time(shop: Shop) ->
     ]
 
 
+@pytest.mark.parametrize("shop", [{"recover": True, "misfire": "skip"}], indirect=True)
+def test_one_that_skips_what_is_late_is_run_again_all_the_same(shop: Shop) -> None:
+    """Its due time was not missed: a run for it had begun in time."""
+    shop.dies_in_a_run()
+    shop.now += 5 * MINUTE
+    runner = shop.instance()
+
+    runner.tick(wait=True)
+
+    abandoned, repeated = shop.runs
+    assert abandoned.due_at == repeated.due_at
+    assert shop.now == repeated.started_at
+
+
 @recovering
 def test_it_is_repeated_once_and_not_again(shop: Shop) -> None:
     shop.dies_in_a_run()
