@@ -5,7 +5,7 @@ shipped Lua runs on fakeredis; between them stands a wire that loses, delays and
 is not real: the hub's timers, Redis's TIME and the expiry of its keys, the instances' clocks. So
 minutes pass in milliseconds, and a seed tells the same story each time.
 
-    plan         what happens, from a seed: jobs, instances, faults
+    plan         what happens, from a seed: jobs, instances, faults, people
     world        lets it happen, event by event
     watch        objects when a promise of the library is broken
     shrink       leaves of a story only what it takes to break the promise

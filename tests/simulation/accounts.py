@@ -44,11 +44,18 @@ def _history(watch: Watch, job: JobRecord, entries: list[HistoryEntry]) -> None:
 
 
 def _allowed(record: RunRecord) -> list[str | None]:
+    # Cancelled before its code began, or between two attempts.
+    more: list[str | None] = [Outcome.CANCELLED] if record.is_cancelled else []
     if record.outcome is None:
-        return [Outcome.ABANDONED]
+        return [Outcome.ABANDONED, *more]
+    retry = record.process.definitions[record.job].policies.retry
+    if retry is None or record.attempt == retry.attempts or record.outcome == Outcome.SUCCEEDED:
+        more = []
+    elif record.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+        more += [Outcome.LEASE_LOST, Outcome.INTERRUPTED]
     told = all(active.run.id != record.id for active in record.process.executor.active())
     # Its process may have died after Redis was told, and before it knew that.
-    return [record.outcome] if told else [record.outcome, Outcome.ABANDONED]
+    return [record.outcome, *more] if told else [record.outcome, Outcome.ABANDONED, *more]
 
 
 def _counters(watch: Watch, job: JobRecord, entries: list[HistoryEntry]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobrunner.schedules import Every, Schedule
+
 from .conduct import check_death
 from .ledger import JobRecord, RunRecord
-from .rules import A_MOMENT, quarantined_until
+from .rules import A_MOMENT, quarantined_until, tolerance, unmoved
 from .server import Holding
 from .words import Stands
 
@@ -28,6 +30,8 @@ def compare(watch: Watch, job: JobRecord, call: Call) -> None:
     if after.abandoned_in_row < before.abandoned_in_row and before.run is None:
         # A finish came late: what waited for an abandoned run's sake waits no more.
         job.free_since, job.has_surprised = watch.now, True
+    if before.trigger and after.trigger != before.trigger and after.request != before.trigger:
+        watch.object_to(3, f"{call} loses the request {before.trigger} of {job.definition.name}")
     if call.kind == "finish":
         _amended(watch, job, before, call)
     if after.run is not None:
@@ -74,16 +78,22 @@ def _claimed(watch: Watch, job: JobRecord, run_id: str, before: Holding, call: C
         lease_until=watch.now,
         due=held.due,
         started=held.last or 0.0,
+        request=held.request,
         before=before,
         belated=call.sent_at < max(watch.lost_data_at, job.given_back_at),
     )
-    _check_claim(watch, job, record, before)
+    if watch.given_back.get(run_id, -1.0) > watch.lost_data_at:
+        watch.object_to(3, f"run {run_id} of {record.job} is claimed, and was given back before")
+    _check_claim(watch, job, record, call)
     job.claims.append(record)
 
 
-def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, before: Holding) -> None:
-    """Is it a repetition of what was abandoned, and may it be?"""
-    definition = record.process.definitions[record.job]
+def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, call: Call) -> None:
+    """May it be claimed: for a request, for what was abandoned, or by the schedule?"""
+    if record.request:
+        _check_request(watch, record)
+        return
+    definition, before = record.process.definitions[record.job], record.before
     last = job.claims[-1] if job.claims else None
     if definition.policies.recover and last is not None and before.abandoned_due is not None:
         record.repeats = last
@@ -96,6 +106,49 @@ def _check_claim(watch: Watch, job: JobRecord, record: RunRecord, before: Holdin
     until = quarantined_until(before, watch.world.plan.quarantine_after)
     if record.started < until:
         watch.object_to(7, f"run {record.id} of {record.job} is claimed in its quarantine")
+    if before.paused_until > record.started:
+        watch.object_to(2, f"run {record.id} of {record.job} is claimed, and the job is paused")
+    if record.repeats is None:
+        _check_finish(watch, record, definition.schedule)
+        _check_lateness(watch, record, definition.policies.grace, call)
+
+
+def _check_request(watch: Watch, record: RunRecord) -> None:
+    """A request is answered once; what is lost with Redis's data is another matter."""
+    other = watch.answered.get(record.request)
+    if other is not None and not other.given_back and not other.excused:
+        watch.object_to(3, f"{other.id} and {record.id} both answer request {record.request}")
+    watch.answered[record.request] = record
+
+
+def _check_finish(watch: Watch, record: RunRecord, schedule: Schedule) -> None:
+    """Promise 2, where an interval is counted from the last finish."""
+    before, rule = record.before, unmoved(schedule)
+    if not isinstance(rule, Every) or rule.counts_from != "finish":
+        return
+    if before.last is None or before.finished is None:
+        return
+    if before.last > record.started + tolerance(rule):
+        return
+    apart = record.started - before.finished
+    if apart <= rule.interval_ms / 1000:
+        watch.object_to(
+            2, f"run {record.id} of {record.job} starts {apart:.3f} s after a finish; it is {rule}"
+        )
+
+
+def _check_lateness(watch: Watch, record: RunRecord, grace: float | None, call: Call) -> None:
+    """A job that skips what is late does not start late: as of when it was asked for, with the
+    clock that its process knew.
+    """
+    if grace is None or record.due is None or watch.jumped_at >= record.process.clock.heard_at:
+        return
+    sent = watch.world.redis.time() - (watch.now - call.sent_at)
+    late = sent - record.due - grace
+    if late > A_MOMENT + 0.03 * watch.world.plan.lease:
+        watch.object_to(
+            2, f"run {record.id} of {record.job} is asked for {late:.3f} s after its grace"
+        )
 
 
 def _amended(watch: Watch, job: JobRecord, before: Holding, call: Call) -> None:
@@ -121,6 +174,10 @@ def _check_give_back(watch: Watch, job: JobRecord, record: RunRecord) -> None:
     if record.excused:
         return
     before, held = record.before, job.holding
+    if record.request and not held.trigger:
+        watch.object_to(3, f"run {record.id} was given back, and its request is lost")
+    if record.forgotten:
+        return
     mark = None if job.claims and job.claims[-1].amended else before.abandoned_due
     if (before.last, before.due, mark) != (held.last, held.due, held.abandoned_due):
         watch.object_to(3, f"run {record.id} was given back, and {job.definition.name} is changed")

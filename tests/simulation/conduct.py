@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobrunner.run import Run
+from jobrunner.run import Outcome, Run
 from jobrunner.schedules import Every
 
 from .ledger import JobRecord, RunRecord
-from .rules import A_MOMENT
+from .rules import A_MOMENT, unmoved
 
 if TYPE_CHECKING:
     from .process import Process
@@ -24,7 +24,9 @@ def check_beginning(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -
         watch.object_to(4, f"{name} begins without trust in its lease")
     if process.drains_since is not None and watch.now > process.drains_since:
         watch.object_to(9, f"{name} begins while {process} drains")
-    if record.repeats is None and not record.excused:
+    if record.active is not None and record.active.stop_reason is not None:
+        watch.object_to(4, f"{name} begins, and was told to stop")
+    if record.repeats is None and not record.excused and run.attempt == 1:
         _check_start(watch, job, record, run)
 
 
@@ -32,15 +34,25 @@ def _check_start(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> N
     name, last = f"run {run.id} of {run.job}", job.last
     if run.due_at > run.started_at + A_MOMENT:
         watch.object_to(2, f"{name} begins before it is due")
-    if last is None or last.run is None or last.excused or last.in_future:
+    if last is None or last.run is None or last.excused or last.in_future or record.request:
         return
-    schedule = record.process.definitions[run.job].schedule
+    schedule = unmoved(record.process.definitions[run.job].schedule)
     apart = run.started_at - last.run.started_at
     if isinstance(schedule, Every):
         if apart <= schedule.interval_ms / 1000:
             watch.object_to(2, f"{name} starts {apart:.3f} s after {last.id}, and is {schedule}")
     elif run.due_at <= last.run.due_at:
         watch.object_to(2, f"{name} is for {run.due_at}, and {last.id} was for {last.run.due_at}")
+
+
+def check_attempt(watch: Watch, record: RunRecord, run: Run) -> None:
+    """A run is begun once; another attempt follows one that failed, as often as it may."""
+    retry = record.process.definitions[run.job].policies.retry
+    most = 1 if retry is None else retry.attempts
+    if run.attempt != record.attempt + 1 or run.attempt > most:
+        watch.object_to(1, f"{record.process} runs {run.id} of {run.job} a second time")
+    elif run.attempt > 1 and record.outcome not in (Outcome.FAILED, Outcome.TIMED_OUT):
+        watch.object_to(1, f"{run.id} of {run.job} is tried again, and has {record.outcome}")
 
 
 def check_death(watch: Watch, record: RunRecord) -> None:

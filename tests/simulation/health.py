@@ -9,6 +9,7 @@ from .plan import Fault
 from .virtual_time import Strand
 
 if TYPE_CHECKING:
+    from .people import People
     from .process import Process
     from .wire import Call
 
@@ -26,7 +27,7 @@ class Trouble(NamedTuple):
 class Health:
     """The faults that a process suffers from, and those it has got over."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process | People) -> None:
         self._process = process
         self._time = process.world.time
         self._born_at = self._time.now

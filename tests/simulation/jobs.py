@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gevent
 from sqlalchemy import text
 
-from jobrunner import Job, JobContext, cron
+from jobrunner import Job, JobContext, Retry, cron, every
 from jobrunner.errors import RunStopped
 from jobrunner.schedules import Schedule, every_interval
 
@@ -26,6 +26,11 @@ class SimulatedJob(Job):
         self.schedule = schedule_of(plan)
         self.recover = plan.recover
         self.fenced = plan.fenced
+        self.misfire, self.grace = "once" if plan.grace is None else "skip", plan.grace
+        self.jitter, self.timeout = plan.jitter, plan.timeout
+        lease = world.plan.lease
+        if plan.attempts > 1:
+            self.retry = Retry(plan.attempts, base=0.1 * lease, cap=0.3 * lease)
         self._world = world
         self._plan = plan
 
@@ -76,7 +81,13 @@ class SimulatedJob(Job):
 
 
 def schedule_of(plan: JobPlan) -> Schedule:
-    return every_interval(plan.interval) if plan.interval else cron("* * * * *")
+    if not plan.interval:
+        return cron("* * * * *")
+    if plan.after == "midnight":
+        return every(seconds=plan.interval, align=True)
+    if plan.after == "finish":
+        return every(seconds=plan.interval, after="finish")
+    return every_interval(plan.interval)
 
 
 def _work_carefully(ctx: JobContext, seconds: float) -> None:

@@ -33,6 +33,8 @@ class RunRecord:
     started: float
     #: What stood in Redis before it was claimed.
     before: Holding
+    #: The request that it answers; '': the schedule had it due.
+    request: str = ""
     #: The abandoned run that it repeats.
     repeats: RunRecord | None = None
     #: Its place in the order of all claims.
@@ -43,8 +45,17 @@ class RunRecord:
     amended: bool = False
     #: The engine's side of it, once its code has begun.
     active: ActiveRun | None = None
-    #: How its code ended; None: it has not.
+    #: The number of its attempt, once its code has begun.
+    attempt: int = 0
+    #: How its code ended, in the last attempt; None: it has not.
     outcome: str | None = None
+    #: It has opened a session, perhaps in an earlier attempt.
+    has_opened: bool = False
+    #: A person has cancelled it; and when the fleet was told to look.
+    is_cancelled: bool = False
+    cancel_told_at: float | None = None
+    #: The job was reset after the claim: nothing counts from this run any more.
+    forgotten: bool = False
     #: Redis lost data, or its clock jumped ahead, after the claim: its lease may be gone.
     excused: bool = False
     #: Claimed by a call that was on its way while Redis lost data, or while another claim was
@@ -79,6 +90,8 @@ class JobRecord:
     #: It was due sooner, once, than those could know who had looked at it: the rolling look finds
     #: that, later.
     has_surprised: bool = False
+    #: A person has asked something of it, and the fleet was not told to look.
+    is_untold: bool = False
     largest_token: int = 0
     #: When a claim was last given back.
     given_back_at: float = -1.0

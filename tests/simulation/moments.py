@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from jobrunner.job import JobDefinition
 from jobrunner.schedules import Every
+from jobrunner.schedules.aligned import Aligned
 
-from .rules import quarantined_until, tolerance
+from .rules import quarantined_until, tolerance, unmoved
 
 if TYPE_CHECKING:
-    from .ledger import JobRecord
+    from .ledger import JobRecord, RunRecord
     from .server import Holding
     from .watch import Watch
 
@@ -23,6 +25,8 @@ def check(watch: Watch) -> None:
     for job in watch.jobs.values():
         if job.executing:
             _executing(watch, job)
+        if job.holding.run is not None:
+            _cancelled(watch, watch.runs[job.holding.run])
         _left_lying(watch, job)
 
 
@@ -49,6 +53,20 @@ def _executing(watch: Watch, job: JobRecord) -> None:
             watch.object_to(4, f"{record.id} of {name} was not told that its lease is lost")
 
 
+def _cancelled(watch: Watch, record: RunRecord) -> None:
+    """A run that a person has cancelled is told."""
+    well_since = record.process.could_work_since()
+    if record.cancel_told_at is None or well_since is None or record.excused:
+        return
+    plan = watch.world.plan
+    waited = watch.now - max(record.cancel_told_at, well_since)
+    if waited <= plan.check_interval + plan.lease / 3:
+        return
+    for active in record.process.executor.active():
+        if active.run.id == record.id and not active.ended and active.stop_reason is None:
+            watch.object_to(3, f"{record.id} of {record.job} was cancelled and not told so")
+
+
 def _left_lying(watch: Watch, job: JobRecord) -> None:
     """Promise 3: what is due is run, and a death is recorded, while anybody is there to do it."""
     since, what = _waits_since(watch, job)
@@ -56,7 +74,7 @@ def _left_lying(watch: Watch, job: JobRecord) -> None:
         return
     plan, name = watch.world.plan, job.definition.name
     patience = 2 * plan.check_interval + plan.timeout + 0.1
-    if job.has_surprised:
+    if job.has_surprised or job.is_untold:
         patience += plan.resync_interval + plan.check_interval
     if watch.now - since <= patience:
         return
@@ -80,7 +98,7 @@ def _waits_since(watch: Watch, job: JobRecord) -> tuple[float | None, str]:
         until = watch.runs[holding.run].lease_until
         return until, f"the death of {holding.run} of {name} has not been recorded"
     dues = [
-        _due(holding, definition, watch.world.redis.time())
+        _due(holding, definition, watch.world.redis.time(), process.started)
         for process in watch.world.live()
         if (definition := process.definitions.get(name)) is not None
     ]
@@ -88,18 +106,31 @@ def _waits_since(watch: Watch, job: JobRecord) -> tuple[float | None, str]:
         return None, ""
     # By the latest: while two versions live, each goes by its own schedule.
     due = max(quarantined_until(holding, watch.world.plan.quarantine_after), *filter(None, dues), 0)
+    due = max(due, holding.paused_until)
+    if holding.trigger:
+        due = 0.0  # neither a pause nor a quarantine holds a request up
     return max(job.free_since, watch.world_second(due)), f"{name} is due and not run"
 
 
-def _due(holding: Holding, definition: JobDefinition, now: float) -> float | None:
-    """When it is due, in Redis's seconds; None: who knows."""
-    schedule, last = definition.schedule, holding.last
-    if definition.policies.recover and holding.abandoned_due is not None:
+def _due(holding: Holding, definition: JobDefinition, now: float, known: float) -> float | None:
+    """By when it is due at the latest, in Redis's seconds; None: who knows. The process that asks
+    may have `known` the schedule since then only.
+    """
+    policies, last, rule = definition.policies, holding.last, unmoved(definition.schedule)
+    if holding.trigger or (policies.recover and holding.abandoned_due is not None):
         return 0.0
-    if isinstance(schedule, Every):
-        if last is None or last > now + tolerance(schedule):
-            return 0.0
-        return last + schedule.interval_ms / 1000
     if last is None:
-        return None
-    return 0.0 if last > now + tolerance(schedule) else last // 60 * 60 + 60
+        return 0.0 if isinstance(rule, Every) or holding.is_reset else None
+    if last > now + tolerance(rule):
+        return 0.0
+    if isinstance(rule, Every):
+        if rule.counts_from == "finish":
+            last = max(last, holding.finished or last)
+        interval = rule.interval_ms / 1000
+    else:
+        interval = 60.0 if not isinstance(rule, Aligned) else rule.interval_ms / 1000
+        last = max(last, known) // interval * interval
+    due = last + interval
+    if policies.grace is not None and due + policies.grace < now:
+        due = last + math.ceil((now - policies.grace - last) / interval) * interval
+    return due + policies.jitter

@@ -1,4 +1,4 @@
-"""What happens in a story, all of it from a seed: jobs, instances, faults.
+"""What happens in a story, all of it from a seed: jobs, instances, faults, and people.
 
 A seed uses only some kinds of faults, and the more of each: what only happens between two of a
 kind is found sooner so.
@@ -22,7 +22,7 @@ KINDS = {
     "late request": "a call arrives `size` after it was sent, whoever waits for it",
     "twice": "a call is done again, `size` later",
     "frozen call": "the process stands still for `size` while it waits for an answer",
-    "drained call": "the process drains within `size` while it waits for an answer, or loses it",
+    "drained call": "the process drains within `size` while a call is on its way, or its answer",
     "fading wire": "an answer takes nearly the time limit; then the wire is cut for `size`",
     "clock jump": "the process's wall clock jumps by `size`",
     "redis clock": "Redis's clock jumps by `size`",
@@ -44,6 +44,17 @@ OF_A_CALL = (
 )
 #: After these only the rolling look finds what has become due.
 SURPRISES = {"data loss", "failover", "redis clock", "deploy"}
+#: What people ask of a job; `size` in seconds.
+CONTROLS = {
+    "trigger": "a run now, if nobody runs it",
+    "queue": "a run now, or when the running one has ended",
+    "pause": "no run of the schedule for `size`; 0: until it is resumed",
+    "resume": "the end of a pause",
+    "reset": "to be due at once, as if it had never run",
+    "cancel": "the end of the run that runs",
+}
+#: How often each is asked.
+_ASKED = (4, 4, 3, 2, 2, 4)
 #: Kinds that most others only show together with.
 OFTEN = [
     *("crash", "crash", "crash", "freeze", "freeze", "freeze", "lost answer", "cut"),
@@ -59,16 +70,29 @@ class JobPlan:
 
     name: str
     interval: float
+    #: What the interval is counted from: the last `start`, the last `finish`, or `midnight`.
+    after: str = "start"
     #: How its runs behave: each in one of these ways, which `jobs` knows.
-    manners: tuple[str, ...]
+    manners: tuple[str, ...] = ("quick",)
     #: Whether an abandoned run is run again at once.
     recover: bool = False
     #: Whether it writes to a database, in fenced sessions.
     fenced: bool = False
+    #: How late a run may start; None: as late as it likes.
+    grace: float | None = None
+    #: By how much due times move later, at most.
+    jitter: float = 0.0
+    #: How often one that raised is tried, in all.
+    attempts: int = 1
+    #: How long an attempt may take; None: as long as it likes.
+    timeout: float | None = None
 
     def __str__(self) -> str:
-        rule = f"every {self.interval:g} s" if self.interval else "each minute"
+        rule = f"every {self.interval:g} s after {self.after}" if self.interval else "each minute"
         flags = "".join(f", {name}" for name in ("recover", "fenced") if getattr(self, name))
+        for name, none in (("grace", None), ("jitter", 0.0), ("attempts", 1), ("timeout", None)):
+            value = getattr(self, name)
+            flags += "" if value == none else f", {name} {value:g}"
         return f"{self.name} {rule} ({', '.join(self.manners)}{flags})"
 
 
@@ -82,6 +106,18 @@ class Fault:
     size: float = 0.0
     #: The kind of call that it waits for, or the way in which calls fail.
     how: str = ""
+
+
+@dataclass(frozen=True)
+class Control:
+    """Something that a person asks of a job."""
+
+    at: float
+    kind: str
+    job: str
+    size: float = 0.0
+    #: What befalls one of the two calls that it takes.
+    mishap: Fault | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +135,7 @@ class Plan:
     #: Which jobs each version of the application has; the first is deployed at the beginning.
     versions: tuple[tuple[JobPlan, ...], ...]
     faults: tuple[Fault, ...]
+    controls: tuple[Control, ...]
     #: When the faults end.
     trouble: float
     #: How many of 1,000 calls are not done in no time, and how slow those are, in seconds.
@@ -117,8 +154,12 @@ class Plan:
         rolling = self.resync_interval + self.check_interval if rolls else 0.0
         return self.lease + 3 * self.check_interval + self.timeout + rolling
 
-    def without(self, *faults: Fault) -> Plan:
-        return replace(self, faults=tuple(f for f in self.faults if f not in faults))
+    def without(self, *events: Fault | Control) -> Plan:
+        return replace(
+            self,
+            faults=tuple(fault for fault in self.faults if fault not in events),
+            controls=tuple(control for control in self.controls if control not in events),
+        )
 
 
 def make(seed: int) -> Plan:
@@ -146,6 +187,7 @@ def make(seed: int) -> Plan:
         quarantine_after=rng.choice((1, 2, 3, 1000, 1000, 1000)),
         versions=tuple(versions),
         faults=tuple(sorted(faults, key=lambda fault: fault.at)),
+        controls=_controls(rng, first, lease, trouble),
         trouble=trouble,
         slow_calls=rng.choice((0, 0, 10, 50, 300)),
         slowness=rng.choice((0.002, 0.02, 0.1)),
@@ -156,13 +198,43 @@ def _job(rng: random.Random, name: str, lease: float) -> JobPlan:
     fenced = rng.random() < 0.3
     manners = ("quick", "works", "fails", "too long", "stubborn", "computes")
     weights = (2, 4, 1, 1, 4, 0) if fenced else (4, 4, 1, 1, 1, 0.5)
-    return JobPlan(
+    job = JobPlan(
         name,
         interval=0.0 if rng.random() < 0.08 else round(lease * rng.uniform(0.3, 4), 3),
         manners=tuple(rng.choices(manners, weights, k=3)),
         recover=rng.random() < 0.3,
         fenced=fenced,
     )
+    return _with_policies(rng, job, lease) if rng.random() < 0.5 else job
+
+
+def _with_policies(rng: random.Random, job: JobPlan, lease: float) -> JobPlan:
+    after = rng.choice(("start", "finish", "midnight")) if job.interval else "start"
+    return replace(
+        job,
+        after=after,
+        interval=rng.choice((2.0, 5.0, 10.0, 15.0)) if after == "midnight" else job.interval,
+        grace=rng.choice((None, round(lease * rng.uniform(0.1, 1), 3))),
+        jitter=rng.choice((0.0, 0.0, round(lease * rng.uniform(0.05, 0.5), 3))),
+        attempts=rng.choice((1, 1, 2, 3)),
+        timeout=rng.choice((None, None, round(lease * rng.uniform(0.2, 1.5), 3))),
+    )
+
+
+def _controls(
+    rng: random.Random, jobs: tuple[JobPlan, ...], lease: float, trouble: float
+) -> tuple[Control, ...]:
+    asked = []
+    for kind in rng.choices(list(CONTROLS), _ASKED, k=rng.choice((0, 0, 1, 2, 3, 5))):
+        mishap = None
+        if rng.random() < 0.25:
+            way = rng.choice(("lost request", "lost answer", "late request", "twice"))
+            size = round(lease * rng.uniform(0.05, 1), 3)
+            mishap = Fault(0.0, way, 0, size, rng.choice(("control", "control", "announce")))
+        size = round(lease * rng.uniform(0.1, 2), 3) if rng.random() < 0.7 else 0.0
+        at = round(rng.uniform(0.1, trouble), 3)
+        asked.append(Control(at, kind, rng.choice(jobs).name, size, mishap))
+    return tuple(sorted(asked, key=lambda control: control.at))
 
 
 def _another_version(
@@ -176,7 +248,8 @@ def _another_version(
         jobs.pop(rng.randrange(len(jobs)))
     elif change == "interval":
         at = rng.randrange(len(jobs))
-        jobs[at] = replace(jobs[at], interval=_job(rng, "x", lease).interval)
+        other = _job(rng, "x", lease)
+        jobs[at] = replace(jobs[at], interval=other.interval, after=other.after)
     return tuple(jobs)
 
 

@@ -196,6 +196,33 @@ def fence_at_commit_only() -> Iterator[None]:
         yield
 
 
+def request_taken_and_left() -> AbstractContextManager[None]:
+    """A claim for a request leaves the request where it was."""
+    return _lua("claim", "redis.call('HDEL', keys.state, 'trigger')", "")
+
+
+def claim_after_its_give_back() -> AbstractContextManager[None]:
+    """A claim that arrives after it was given back is granted, to nobody."""
+    return _lua("claim", "run ~= '' and run == job.given_back", "false")
+
+
+def pause_by_hearsay() -> AbstractContextManager[None]:
+    """Only instances that have heard of a pause keep to it."""
+    return _lua("claim", "if paused then", "if false then")
+
+
+@contextmanager
+def deaf_to_people() -> Iterator[None]:
+    """The control stream is not read: what people touch is found when the look comes round."""
+    with patched(RedisStore, "_hear_of_control", lambda self, value: None):
+        yield
+
+
+def cancel_where_it_is_asked() -> AbstractContextManager[None]:
+    """A cancel reaches the runs of the process that asks for it, and no others."""
+    return _lua("control", "redis.call('HSET', keys.state, 'cancel', job.run)", "")
+
+
 PLANTED: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -214,6 +241,11 @@ PLANTED: dict[str, Plant] = {
         keeper_in_the_hub,
         nobody_is_told,
         fence_at_commit_only,
+        request_taken_and_left,
+        claim_after_its_give_back,
+        pause_by_hearsay,
+        deaf_to_people,
+        cancel_where_it_is_asked,
     )
 }
 

@@ -55,6 +55,8 @@ class Process:
         }
         self.health = Health(self)
         self.drains_since: float | None = None
+        #: Redis's time when it started.
+        self.started = world.redis.time()
         #: When it last had no slot free.
         self.full_at = 0.0
         self._calls: deque[float] = deque(maxlen=MOST_CALLS)
@@ -117,7 +119,7 @@ class Process:
 
     def _wire(self, world: World) -> None:
         plan = world.plan
-        self.clock = RedisClock(trust=self.trust)
+        self.clock = NotingClock(self)
         self.store = self._store("store")
         self.keeper = LeaseKeeper(
             self._store("keeper"),
@@ -134,6 +136,7 @@ class Process:
             slots=plan.runs_at_once,
             in_threads=False,
             trust=self.trust,
+            instance=self.id,
             check_interval=plan.check_interval,
         )
         self.scheduler = Scheduler(
@@ -172,6 +175,20 @@ class Process:
         self.world.note("%s has ended", self)
         self.world.watch.drained(self)
         self.die()
+
+
+class NotingClock(RedisClock):
+    """Redis's time as the process knows it, and since when it knows that: a world second."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(trust=process.trust)
+        self._process = process
+        self.heard_at = -1.0
+
+    def heard(self, redis_ms: float, sent_at: float) -> None:
+        ago = (self.trust() - sent_at) / self._process.hub.rate
+        self.heard_at = self._process.world.time.now - ago
+        super().heard(redis_ms, sent_at)
 
 
 def _loop_around(step: Callable[[], float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobrunner.schedules import Every, Schedule
+from jobrunner.schedules.shift import Shifted
 
 from .server import Holding
 
@@ -17,6 +18,12 @@ def quarantined_until(holding: Holding, after: int) -> float:
     return holding.abandoned_at + min(60.0 * 2 ** (holding.abandoned_in_row - after), 3600.0)
 
 
+def unmoved(schedule: Schedule) -> Schedule:
+    """The schedule without its jitter."""
+    return schedule.schedule if isinstance(schedule, Shifted) else schedule
+
+
 def tolerance(schedule: Schedule) -> float:
     """How far ahead a last run may be, in seconds, and still be believed."""
+    schedule = unmoved(schedule)
     return schedule.interval_ms / 1000 if isinstance(schedule, Every) else 3600.0

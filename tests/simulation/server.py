@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,15 @@ class Holding:
     abandoned_due: float | None = None
     abandoned_in_row: int = 0
     abandoned_at: float | None = None
+    #: When a run last ended, in Redis's seconds.
+    finished: float | None = None
+    #: Until when it is paused, in Redis's seconds; 0: it is not.
+    paused_until: float = 0.0
+    #: The request that no run has taken, and the one that `run` answers.
+    trigger: str = ""
+    request: str = ""
+    #: Whether a person has reset it, before it ran for the first time.
+    is_reset: bool = False
 
 
 class Server:
@@ -93,6 +103,11 @@ class Server:
             abandoned_due=_seconds(state.get(b"abandoned_due_ms")),
             abandoned_in_row=int(state.get(b"abandoned_in_row") or 0),
             abandoned_at=_seconds(state.get(b"abandoned_ms")),
+            finished=_seconds(state.get(b"finished_ms")),
+            paused_until=_paused_until(state.get(b"paused", b"")),
+            trigger=state.get(b"trigger", b"").decode(),
+            request=state.get(b"request", b"").decode(),
+            is_reset=second is None and (_seconds(state.get(b"first_seen_ms")) or 0.0) < 0,
         )
 
     def _value(self, key: str) -> Any:
@@ -166,6 +181,10 @@ class Server:
 
 def _seconds(milliseconds: bytes | None) -> float | None:
     return None if milliseconds is None else int(milliseconds) / 1000
+
+
+def _paused_until(raw: bytes) -> float:
+    return math.inf if raw == b"-" else int(raw or 0) / 1000
 
 
 class _Time:

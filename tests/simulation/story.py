@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from . import faults
-from .plan import Fault, Plan, make
+from .plan import Control, Fault, Plan, make
 from .watch import Broken
 from .world import World
 
@@ -31,6 +31,7 @@ class Failure:
             f"{plan.resync_interval:g} s, quarantine after {plan.quarantine_after}",
             *(f"version {n}: {list(map(str, jobs))}" for n, jobs in enumerate(plan.versions)),
             "faults: " + ("; ".join(map(faults.describe, plan.faults)) or "none"),
+            "people: " + ("; ".join(map(_asked, plan.controls)) or "none"),
         ]
         return "\n".join(head + self.history)
 
@@ -81,13 +82,14 @@ def shrink(plan: Plan, tellings: int = TELLINGS) -> Failure:
 
 def _shorter(plan: Plan) -> Iterator[Plan]:
     """Plans with less in them, the boldest first."""
-    size = len(plan.faults)
+    events = (*plan.controls, *plan.faults)
+    size = len(events)
     while size > 1:
         size //= 2
-        for at in range(0, len(plan.faults), size):
-            yield plan.without(*plan.faults[at : at + size])
-    if len(plan.faults) == 1:
-        yield plan.without(*plan.faults)
+        for at in range(0, len(events), size):
+            yield plan.without(*events[at : at + size])
+    if len(events) == 1:
+        yield plan.without(*events)
     if plan.slow_calls:
         yield replace(plan, slow_calls=0)
     if len(plan.versions) == 1:
@@ -98,9 +100,17 @@ def _shorter(plan: Plan) -> Iterator[Plan]:
     if plan.slots > 1:
         staying = tuple(fault for fault in plan.faults if fault.slot < plan.slots - 1)
         yield replace(plan, slots=plan.slots - 1, faults=staying)
-    last = max((fault.at + _length(fault) for fault in plan.faults), default=0.0)
+    ends = [fault.at + _length(fault) for fault in plan.faults]
+    last = max([*ends, *(control.at for control in plan.controls)], default=0.0)
     if plan.trouble > last + plan.lease:
         yield replace(plan, trouble=round(last + plan.lease, 3))
+
+
+def _asked(control: Control) -> str:
+    words = f"{control.at:.3f} {control.kind} of {control.job}, {control.size:g}"
+    if control.mishap is not None:
+        words += f" ({control.mishap.how}: {control.mishap.kind}, {control.mishap.size:g})"
+    return words
 
 
 def _length(fault: Fault) -> float:
@@ -113,6 +123,7 @@ class Tally:
 
     stories: int = 0
     faults: int = 0
+    controls: int = 0
     runs: int = 0
     abandoned: int = 0
     given_back: int = 0
@@ -121,6 +132,7 @@ class Tally:
     def add(self, world: World) -> None:
         self.stories += 1
         self.faults += len(world.plan.faults)
+        self.controls += len(world.plan.controls)
         records = world.watch.runs.values()
         self.runs += sum(record.active is not None for record in records)
         self.abandoned += sum(record.abandoned for record in records)
@@ -129,7 +141,8 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"{self.stories} seeds: {self.faults} faults, {self.runs} runs, "
+            f"{self.stories} seeds: {self.faults} faults, {self.controls} controls, "
+            f"{self.runs} runs, "
             f"{self.abandoned} recorded as abandoned, {self.given_back} claims given back, "
             f"{self.calls} calls to Redis"
         )

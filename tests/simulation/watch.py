@@ -2,8 +2,8 @@
 
 It knows what no instance knows: the world's time, what really stands in Redis, whose code is
 really running. It is told what happens; what it asks then stands in `changes` (of one call) and
-`conduct` (of runs and processes), what must be so at every moment in `moments`, and at the end of
-the story in `accounts`.
+`conduct` (of runs and processes), what people ask in `asked`, what must be so at every moment in
+`moments`, and at the end of the story in `accounts`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from jobrunner.errors import LeaseLostError, RunInterruptedError, StaleRunError
+from jobrunner.errors import (
+    LeaseLostError,
+    RunCancelledError,
+    RunInterruptedError,
+    RunTimedOutError,
+    StaleRunError,
+)
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome, Run
 
-from . import accounts, changes, conduct, moments
+from . import accounts, asked, changes, conduct, moments
 from .ledger import JobRecord, RunRecord
 from .rules import tolerance
 from .words import Said
 
 if TYPE_CHECKING:
+    from .people import People
     from .process import Process
     from .wire import Call
     from .world import World
@@ -31,7 +38,7 @@ _LOOKS_ONLY = ("heartbeat", "hmget", "hset", "zrem", "time", "info")
 #: Errors that the log may tell: the simulation's own doing.
 _EXPECTED = (
     *("finished with error", "its lease was lost", "ignores its interruption", "is quarantined"),
-    "has superseded it",
+    *("has superseded it", "timed out"),
 )
 
 
@@ -52,6 +59,12 @@ class Watch:
         self.jobs: dict[str, JobRecord] = {}
         #: When Redis last lost data.
         self.lost_data_at = -1.0
+        #: When its clock last jumped.
+        self.jumped_at = -1.0
+        #: When each run id was given back, claimed or not.
+        self.given_back: dict[str, float] = {}
+        #: The run that answers each request.
+        self.answered: dict[str, RunRecord] = {}
         self._has_gone_back = False
         self._objections: list[Broken] = []
 
@@ -66,7 +79,7 @@ class Watch:
 
     # -- what is told to it ------------------------------------------------------------------
 
-    def sent(self, process: Process, call: Call) -> None:
+    def sent(self, process: Process | People, call: Call) -> None:
         """A process sends a call."""
         since = process.drains_since
         if call.kind == "claim" and since is not None and self.now > since:
@@ -74,7 +87,7 @@ class Watch:
         if process.storms():
             self.object_to(8, f"{process} sends more and more calls, now {call}")
 
-    def served(self, process: Process, call: Call, answer: Any) -> None:
+    def served(self, process: Process | People, call: Call, answer: Any) -> None:
         """Redis has done a call."""
         if call.kind in _LOOKS_ONLY:
             return
@@ -82,6 +95,12 @@ class Watch:
         about = [self.job(definition) for definition, _ in call.about]
         for job in about or self.jobs.values():  # whatever it is, it may touch any
             changes.compare(self, job, call)
+        if call.kind == "give back":
+            self.given_back.update((run_id, self.now) for _, run_id in call.about)
+        elif call.kind == "control":
+            asked.done(self, about[0], call.about[0][1], answer)
+        elif call.kind == "announce":
+            asked.told(self, about[0])
 
     def began(self, process: Process, run: Run) -> int:
         """The code of a run begins; returns how many of its job have begun."""
@@ -92,12 +111,12 @@ class Watch:
             self.object_to(6, f"{process} runs {run.id} of {run.job}, which it did not claim")
         elif record.given_back:
             self.object_to(6, f"{process} runs {run.id} of {run.job}, which was given back")
-        elif record.active is not None:
-            self.object_to(1, f"{process} runs {run.id} of {run.job} a second time")
         else:
+            conduct.check_attempt(self, record, run)
+            record.attempt, record.outcome = run.attempt, None
             record.active = next(a for a in process.executor.active() if a.run.id == run.id)
             conduct.check_beginning(self, job, record, run)
-            if not record.excused:
+            if not record.excused and not record.forgotten:
                 job.last = record
             job.executing.append(record)
         return job.begun
@@ -106,10 +125,12 @@ class Watch:
         """A fenced run has opened its first session; it may have asked whether all is done."""
         self.world.note("%s %s opens a session", run.job, run.id)
         job, record = self.jobs[run.job], self.runs[run.id]
-        if job.opened is not None and job.opened.number > record.number:
+        if record.has_opened:
+            pass  # it is fenced when it commits; what it reads in another attempt is its own affair
+        elif job.opened is not None and job.opened.number > record.number:
             self.object_to(5, f"{run.id} opens a session after its successor {job.opened.id}")
         else:
-            job.opened = record
+            job.opened, record.has_opened = record, True
         last = job.committed
         is_done = last is not None and last.run is not None and last.run.due_at == run.due_at
         if found_done is not None and found_done != is_done:
@@ -129,7 +150,7 @@ class Watch:
             return
         self.world.note("%s %s ends: %r", run.job, run.id, error)
         job, record = self.jobs[run.job], self.runs[run.id]
-        record.outcome = _outcome_of(error)
+        record.outcome = _outcome_of(record, error)
         if record in job.executing:
             job.executing.remove(record)
         if record.outcome == Outcome.LEASE_LOST:
@@ -149,6 +170,7 @@ class Watch:
 
     def clock_jumped(self, seconds: float) -> None:
         """Redis's clock shows another time now."""
+        self.jumped_at = self.now
         self._has_gone_back |= seconds < 0
         self._look_anew(excuse=seconds > 0, surprise=seconds < 0)
         now = self.world.redis.time()
@@ -206,13 +228,26 @@ class Watch:
             raise self._objections[0]
 
 
-def _outcome_of(error: BaseException | None) -> str:
-    if error is None:
-        return Outcome.SUCCEEDED
-    if isinstance(error, LeaseLostError):
-        return Outcome.LEASE_LOST
-    if isinstance(error, StaleRunError):
-        return Outcome.STALE
-    if isinstance(error, RunInterruptedError):
-        return Outcome.INTERRUPTED
-    return Outcome.FAILED
+def _outcome_of(record: RunRecord, error: BaseException | None) -> str:
+    """What its end is to be called: one that was told to stop, and did something else, is no
+    success.
+    """
+    active = record.active
+    assert active is not None
+    for kind, outcome in _OF_STOPS.items():
+        if isinstance(error, kind):
+            return outcome
+    if isinstance(active.stop_reason, RunCancelledError):
+        return Outcome.CANCELLED
+    late = active.overtime is not None or active.is_late(record.process.trust())
+    if isinstance(error, RunTimedOutError) or (late and active.stop_reason is None):
+        return Outcome.TIMED_OUT
+    return Outcome.SUCCEEDED if error is None else Outcome.FAILED
+
+
+_OF_STOPS = {
+    LeaseLostError: Outcome.LEASE_LOST,
+    StaleRunError: Outcome.STALE,
+    RunInterruptedError: Outcome.INTERRUPTED,
+    RunCancelledError: Outcome.CANCELLED,
+}

@@ -14,12 +14,13 @@ from redis.commands.core import CoreCommands
 
 from jobrunner.errors import StoreError
 from jobrunner.job import JobDefinition
-from jobrunner.store.answers import Answer, Ask, Ending, Finish
+from jobrunner.store.answers import Answer, Ask, Controlled, Ending, Finish
 from jobrunner.store.redis import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .people import People
     from .process import Process
     from .world import World
 
@@ -28,7 +29,8 @@ class Call(NamedTuple):
     """What a call to Redis is about: for the history, and for the checks."""
 
     kind: str
-    #: The jobs that it may change, each with its run id ('' for a look).
+    #: The jobs that it may change, each with its run id ('' for a look); of a control, with what is
+    #: asked.
     about: tuple[tuple[JobDefinition, str], ...] = ()
     sent_at: float = 0.0
 
@@ -75,7 +77,7 @@ AT_ONCE = Fate()
 class Wire(CoreCommands):  # type: ignore[misc]
     """What a store takes for a Redis client."""
 
-    def __init__(self, world: World, process: Process, name: str) -> None:
+    def __init__(self, world: World, process: Process | People, name: str) -> None:
         self._world = world
         self._process = process
         self._rng = random.Random(f"{world.plan.seed} {process.id} {name}")
@@ -85,6 +87,8 @@ class Wire(CoreCommands):  # type: ignore[misc]
         """Send one command and wait for its answer, by the process's clocks."""
         world, process = self._world, self._process
         call = getattr(gevent.getcurrent(), "call", None) or Call(str(command[0]).lower())
+        if call.kind == "control" and command[0] == "XADD":
+            call = call._replace(kind="announce")
         call = call._replace(sent_at=world.time.now)
         fate = self._fate(call)
         world.watch.sent(process, call)
@@ -149,7 +153,7 @@ class Wire(CoreCommands):  # type: ignore[misc]
                 "lost answer": Fate(lost="answer", noticed=noticed),
                 "late request": Fate(there=fault.size),
                 "twice": Fate(again=fault.size),
-                "drained call": Fate(0.001, 0.01, rng.choice(("", "answer")), drains=fault.size),
+                "drained call": self._drained(fault.size),
                 "frozen call": Fate(0.001, 0.001, frozen=fault.size),
                 "fading wire": Fate(back=rng.uniform(0.5, 0.95) * plan.timeout, cut=fault.size),
             }[fault.kind]
@@ -161,6 +165,17 @@ class Wire(CoreCommands):  # type: ignore[misc]
         # Now and then nearly the time limit, and more.
         slow = plan.slowness if rng.random() < 0.97 else plan.timeout
         return Fate(rng.uniform(0, slow), rng.uniform(0, slow))
+
+    def _drained(self, seconds: float) -> Fate:
+        """Of a call that its process gives up, and back: it may arrive after that, or twice."""
+        plan, rng = self._world.plan, self._rng
+        way = rng.choice(("lost", "answered", "late", "twice"))
+        if way == "late":
+            return Fate(plan.timeout * rng.uniform(1, 2), drains=seconds)
+        if way == "twice":
+            again = rng.uniform(0.01, plan.check_interval)
+            return Fate(0.001, 0.01, "answer", again=again, noticed=0.005, drains=seconds)
+        return Fate(0.001, 0.01, "answer" if way == "lost" else "", drains=seconds)
 
 
 class NotingStore(RedisStore):
@@ -178,6 +193,10 @@ class NotingStore(RedisStore):
     def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         with _about("renew", runs):
             return super().renew(runs)
+
+    def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
+        with _about("control", [(definition, what)]):
+            return super().control(definition, what, *arguments)
 
     def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         with _about("finish", [(ending.definition, ending.run_id) for ending in endings]):

@@ -11,11 +11,13 @@ from typing import Any
 import gevent
 from redis.exceptions import RedisError
 
+from jobrunner.engine import controls as controls_module
 from jobrunner.engine import keeper as keeper_module
 from jobrunner.engine import scheduler as scheduler_module
 
 from . import faults
 from .database import empty_sessions
+from .people import People
 from .plan import Plan
 from .process import Process
 from .server import EPOCH, Server
@@ -82,7 +84,11 @@ class World:
         return process
 
     def serve(
-        self, process: Process, call: Call, command: tuple[Any, ...], options: dict[str, Any]
+        self,
+        process: Process | People,
+        call: Call,
+        command: tuple[Any, ...],
+        options: dict[str, Any],
     ) -> Any:
         """What Redis does with a command that has arrived, and its answer, also an error."""
         self.calls += 1
@@ -101,6 +107,9 @@ class World:
     def _begin(self) -> None:
         for fault in self.plan.faults:
             faults.plant(self, fault)
+        people = People(self)
+        for control in self.plan.controls:
+            self.time.at(control.at, people.ask, control)
         for slot in range(self.plan.slots):
             self.start_process(slot)
 
@@ -129,11 +138,12 @@ class World:
         with ExitStack() as stack:
             stack.enter_context(self.time.installed())
             stack.enter_context(self.redis.installed())
-            ids = iter(range(1, 10**6))
+            ids, requests = iter(range(1, 10**6)), iter(range(1, 10**6))
             self._greenlets: list[gevent.Greenlet] = []
             patches: list[tuple[Any, str, Any]] = [
                 (keeper_module, "_KeeperThread", self._thread),
                 (scheduler_module, "new_id", lambda: f"r{next(ids)}"),
+                (controls_module, "new_id", lambda: f"q{next(requests)}"),
                 # Nothing of the engine may go by the wall clock of its process: it is wrong.
                 (system_time, "time", self._wall_clock),
                 (gevent, "spawn", self._spawn),
