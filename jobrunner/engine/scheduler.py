@@ -122,14 +122,21 @@ class Scheduler:
             looks = self._looks(everything)
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
-            # Every job once, and again what turned out to be due: a bound, not an expectation.
-            for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
-                batch = self._batch(looks, unanswered)
-                if not batch and turn > 0:
-                    break
-                started += self._ask(batch, unanswered)
-                looks += self._touched_entries()
+            touched: list[Entry] = []
+            try:
+                # Every job once, and again what turned out to be due: a bound, no expectation.
+                for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
+                    batch = self._batch(looks, unanswered)
+                    if not batch and turn > 0:
+                        break
+                    started += self._ask(batch, unanswered)
+                    touched += (news := self._touched_entries())
+                    looks += news
+            except StoreError:
+                self._touched_again(touched)
+                raise
             self._ask_again(unanswered)
+            self._touched_again([entry for entry in touched if entry in unanswered])
             return started
 
     def look_at(self, name: str) -> None:
@@ -354,6 +361,11 @@ class Scheduler:
             return self._agenda.everything()
         entries = [self._agenda.entry(name) for name in dict.fromkeys(names)]
         return [entry for entry in entries if entry is not None]
+
+    def _touched_again(self, entries: list[Entry]) -> None:
+        """They were not looked at: the control stream, which was read, names them no more."""
+        if self._names_touched is not None:
+            self._names_touched.extend(entry.definition.name for entry in entries)
 
     # -- between ticks -----------------------------------------------------------------------
 
