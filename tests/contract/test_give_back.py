@@ -193,3 +193,16 @@ def test_a_state_that_lost_what_the_claim_replaced_stops_no_other_job(fleet: Fle
 
     assert [True, True] == fleet.one.give_back([(broken, "run-1"), (sound, "run-1")])
     assert not fleet.client.exists(sound.keys.sync_key)
+
+
+def test_a_claim_that_arrives_after_several_give_backs_is_not_granted(
+    fleet: Fleet, purge: JobDefinition
+) -> None:
+    """Several instances of a deploy give back what they never heard of, all at once."""
+    runs = [f"run-{number}" for number in range(1, 9)]
+    for run_id in runs:
+        assert not fleet.give_back(purge, run_id)
+    fleet.give_back(purge, "run-3")  # sent again: it takes nobody's place
+
+    assert {Status.CHANGED} == {fleet.claim(purge, run_id).status for run_id in runs}
+    assert Status.CLAIMED == fleet.claim(purge, "run-9").status

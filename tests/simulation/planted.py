@@ -203,7 +203,8 @@ def request_taken_and_left() -> AbstractContextManager[None]:
 
 def claim_after_its_give_back() -> AbstractContextManager[None]:
     """A claim that arrives after it was given back is granted, to nobody."""
-    return _lua("claim", "run ~= '' and run == job.given_back", "false")
+    line = "run ~= '' and string.find(' ' .. job.given_back .. ' ', ' ' .. run .. ' ', 1, true)"
+    return _lua("claim", line, "false")
 
 
 def pause_by_hearsay() -> AbstractContextManager[None]:

@@ -14,7 +14,8 @@
 --   abandoned_in_row, abandoned_ms    how many runs were, one after the other, and when the last
 --   before_*       what the running run's claim replaced: k, last_ms, due_ms, served_ms, the mark
 --                  and the request
---   given_back     the last run id that was given back: its claim may yet arrive
+--   given_back     the last run ids that were given back, the newest first: their claims may yet
+--                  arrive
 --   paused         until which ms a person has paused the job, '-': until resumed; pause_reason
 --   trigger        a request to run now that no run has taken     cancel  the run id to be stopped
 --   succeeded_ms, result  when a run last succeeded, and what that one returned (JSON)

@@ -191,7 +191,7 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if note ~= '' then
     noted = take_note(keys, job, note)
   end
-  if run ~= '' and run == job.given_back then
+  if run ~= '' and string.find(' ' .. job.given_back .. ' ', ' ' .. run .. ' ', 1, true) then
     return answer('changed')  -- given back before its claim arrived
   end
   if computed_from ~= '*' and version(job) ~= computed_from then

@@ -6,12 +6,27 @@
 -- Touches  of a run that is given back: k, state and lease; the history never. Of any other: the
 --          state remembers its id, so that a claim which is still on its way is not granted
 
+-- So many ids are remembered: several instances of a deploy may give back at once.
+local REMEMBERED = 8
+
+local function remember(state, run)
+  local ids, earlier = { run }, redis.pcall('HGET', state, 'given_back')
+  if type(earlier) == 'string' then
+    for id in string.gmatch(earlier, '%S+') do
+      if id ~= run and #ids < REMEMBERED then
+        ids[#ids + 1] = id
+      end
+    end
+  end
+  redis.pcall('HSET', state, 'given_back', table.concat(ids, ' '))
+end
+
 local answers = {}
 for i = 0, #KEYS / 4 - 1 do
   local k, state, lease = KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3]
   local run = ARGV[i + 1]
   answers[i + 1] = 0
-  redis.pcall('HSET', state, 'given_back', run)
+  remember(state, run)
   if redis.pcall('HGET', state, 'run') == run then
     local before = redis.call('HMGET', state, 'before_k', 'before_last_ms', 'before_due_ms',
       'last_ms', 'before_abandoned_run', 'before_abandoned_due_ms', 'before_served_ms',
