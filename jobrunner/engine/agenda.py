@@ -89,6 +89,12 @@ class Entry:
         self.note = note
         return True
 
+    def has_told(self, note: str) -> None:
+        """Redis has that note; another one may have come meanwhile."""
+        self.noted = note
+        if self.note == note:
+            self.note = ""
+
     def is_late(self, now_ms: int) -> bool:
         """Whether the due time has become too old to be run for."""
         grace_ms = self.definition.policies.grace_ms
@@ -204,16 +210,16 @@ class Agenda:
             entry.early_until_ms = max(due.early_until_ms, self._quarantined_until_ms(known))
         entry.computed_from = known.version
         moment_ms = self._moment(entry, known, now_ms)
-        if due.misfired and entry.tell(Skip.MISFIRED, *due.misfired):
-            moment_ms = now_ms
+        if due.misfired:
+            entry.tell(Skip.MISFIRED, *due.misfired)
         since_ms = overdue_since_ms(entry.definition, known)
         if since_ms is not None and not known.is_overdue:
             expected_ms = since_ms + round((entry.definition.policies.expect or 0) * 1000)
             if expected_ms > now_ms:
                 moment_ms = min(moment_ms, expected_ms)
-            elif not entry.note and entry.tell("overdue", since_ms):
-                moment_ms = now_ms
-        self.put(entry, moment_ms)
+            elif not entry.note:
+                entry.tell("overdue", since_ms)
+        self.put(entry, now_ms if entry.note else moment_ms)
 
     def _quarantined_until_ms(self, known: Known) -> int:
         until_ms = quarantined_until_ms(

@@ -91,7 +91,7 @@ class Scheduler:
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
         store.on_control = self._touched
-        #: Names of jobs that people have touched, to be looked at in this tick; None: all of them.
+        #: The jobs that people have touched, to be looked at in this tick; None: all of them.
         self._names_touched: list[str] | None = []
 
     def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
@@ -119,8 +119,7 @@ class Scheduler:
             if self._stopping or not self.may_claim():
                 return []
             self._follow_registry()
-            looks = self._looks(everything or self._names_touched is None)
-            self._names_touched = self._names_touched or []
+            looks = self._looks(everything)
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
@@ -237,19 +236,20 @@ class Scheduler:
     def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
         """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
         sent_at = self._clock.trust()
+        asks = [entry.ask() for entry in batch]
         try:
-            answers = self._store.claim([entry.ask() for entry in batch])
+            answers = self._store.claim(asks)
         except StoreError:
             self._ask_again([*unanswered, *batch])
             raise
         started = []
-        for entry, answer in zip(batch, answers, strict=True):
+        for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
                 unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
-            if entry.note:
-                entry.noted, entry.note = entry.note, ""
+            if ask.note:
+                entry.has_told(ask.note)
             active = self._take_in(entry, answer, sent_at)
             if active is not None:
                 started.append(active)
@@ -347,11 +347,11 @@ class Scheduler:
             self._names_touched.extend(control.names)
 
     def _touched_entries(self) -> list[Entry]:
-        """What people have touched, to be looked at in this very tick; or all, in the next."""
-        if not self._names_touched:
-            return []
-        names, self._names_touched = set(self._names_touched), []
-        entries = [self._agenda.entry(name) for name in names]
+        """What people have touched since the last call."""
+        names, self._names_touched = self._names_touched, []
+        if names is None:
+            return self._agenda.everything()
+        entries = [self._agenda.entry(name) for name in dict.fromkeys(names)]
         return [entry for entry in entries if entry is not None]
 
     # -- between ticks -----------------------------------------------------------------------
