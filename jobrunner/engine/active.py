@@ -96,7 +96,7 @@ class ActiveRun:
 
     def enter_attempt(self, deadline: float | None) -> None:
         """A new attempt begins, which may take until trust second `deadline`."""
-        self.overtime = self.cut_by = None
+        self.cut_by = None
         self.deadline = deadline
 
     def leave_body(self, now: float) -> None:

@@ -153,7 +153,7 @@ class Attempts:
             if alarm is not None:
                 alarm.close()
         end = end_of(body, active.cut_by)
-        active.overtime = None
+        active.overtime = None  # it is told no more, nor is the next one
         if body.problem and end.outcome is Outcome.SUCCEEDED:
             logger.warning(
                 "Job %s: what it returned is not kept: %s",

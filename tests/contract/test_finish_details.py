@@ -173,6 +173,17 @@ class TestTheAgeOfEntries:
 
         assert ["run-1"] == [fields["run"] for _, fields in fleet.stored(purge)["history"]]
 
+    def test_what_cannot_be_aged_is_a_problem_of_that_job_alone(
+        self, fleet: Fleet, purge: JobDefinition
+    ) -> None:
+        store = fleet.store("aged", history_age_ms=3_600_000)
+        fleet.client.set(purge.keys.history, "no stream")
+
+        answer = fleet.finish(purge, "run-0", store=store)  # a run that is not known any more
+
+        assert "gone" == answer.status
+        assert purge.keys.history in answer.problem
+
     def test_without_an_age_it_stays(self, fleet: Fleet, purge: JobDefinition) -> None:
         self.old_entry(fleet, purge)
         fleet.claimed(purge, "run-1")

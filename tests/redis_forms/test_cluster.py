@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner import Outcome, StoreError
 from jobrunner.job import JobDefinition
-from jobrunner.store.answers import Ending, Status
+from jobrunner.store.answers import Ending, Report, Status
 from jobrunner.store.cluster import ClusterServers
 from jobrunner.store.connect import client_from_url, own_client
 from jobrunner.store.redis import RedisStore
@@ -71,6 +71,8 @@ def test_a_run_from_claim_to_history_in_many_slots(
 
     assert ids == [answer.known.running for answer in claimed]
     assert [True] * len(jobs) == store.renew(list(zip(jobs, ids, strict=True)))
+    reports = [Report(j, run, 1, 2, "", 0) for j, run in zip(jobs, ids, strict=True)]
+    assert [True] * len(jobs) == store.progress(reports)
     undone = store.give_back([(jobs[0], ids[0]), (jobs[1], ids[1]), (jobs[2], "other")])
     assert [True, True, False] == undone
     endings = [

@@ -25,6 +25,8 @@ from jobrunner import (
     StaleRunError,
     every,
 )
+from jobrunner.clock import trust_seconds
+from jobrunner.engine.stops import Stops
 from jobrunner.run import HistoryEntry
 from jobrunner.signals import job_failed, job_retrying, job_started, job_succeeded
 from tests.support.wait import wait_for
@@ -243,7 +245,7 @@ class TestRetry:
         assert (Outcome.LEASE_LOST, 1) == (entry.outcome, entry.attempts)
 
     def test_an_attempt_that_fails_while_the_instance_drains_is_the_last(
-        self, runner: JobRunner
+        self, runner: JobRunner, caplog: pytest.LogCaptureFixture
     ) -> None:
         def work(ctx: JobContext) -> None:
             executor_of(runner).stop_starting()
@@ -252,6 +254,7 @@ class TestRetry:
         entry = ran(runner, work, retry=AT_ONCE)
 
         assert (Outcome.FAILED, 1) == (entry.outcome, entry.attempts)
+        assert [] == lines(caplog)  # which would say that it is tried again
 
 
 class TestTimeout:
@@ -284,17 +287,47 @@ class TestTimeout:
 
         assert Outcome.SUCCEEDED == entry.outcome
 
-    def test_its_timer_ends_with_it(self, runner: JobRunner) -> None:
+    def test_its_timer_ends_with_it(
+        self, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        timers: list[Any] = []
+        alarm = Stops.alarm
+
+        def noting(self: Stops, active: Any, seconds: float) -> Any:
+            timers.append(alarm(self, active, seconds))
+            return timers[-1]
+
         def work(ctx: JobContext) -> None:
-            if ctx.run.attempt == 1:
-                raise ValueError("no")
-            gevent.sleep(0.05)  # past the end of the first one's time
+            assert timers[-1].active
+            raise ValueError("no")
 
-        entry = ran(runner, work, timeout=0.03, retry=Retry(attempts=2, base=0))
-        other = runner.history("work")
+        monkeypatch.setattr(Stops, "alarm", noting)
+        ran(runner, work, timeout=3600, retry=Retry(attempts=2, base=0))
 
-        assert (Outcome.TIMED_OUT, 2) == (entry.outcome, entry.attempts)
-        assert [entry] == other
+        assert [False, False] == [timer.active for timer in timers]
+
+    def test_without_a_timeout_there_is_none(
+        self, runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def alarm(self: Stops, active: Any, seconds: float) -> Any:
+            raise AssertionError("a timer that nobody needs")
+
+        monkeypatch.setattr(Stops, "alarm", alarm)
+
+        assert Outcome.SUCCEEDED == ran(runner, lambda ctx: None).outcome
+
+    def test_each_attempt_has_the_whole_time(self, runner: JobRunner) -> None:
+        def work(ctx: JobContext) -> None:
+            (active,) = executor_of(runner).active()
+            left.append(active.deadline - trust_seconds())
+            if ctx.run.attempt < 3:
+                active.deadline = 0.0  # as if it had taken that long
+
+        left: list[float] = []
+        entry = ran(runner, work, timeout=3600, retry=AT_ONCE)
+
+        assert (Outcome.SUCCEEDED, 3) == (entry.outcome, entry.attempts)
+        assert all(3000 < seconds <= 3600 for seconds in left), left
 
     def test_one_that_swallows_it_and_returns_is_no_success(self, runner: JobRunner) -> None:
         def work(ctx: JobContext) -> str:

@@ -152,6 +152,20 @@ def test_the_loop_tries_again_what_did_not_arrive(store: Store, board: ProgressB
     assert [[("run-1", 1)]] * 3 == store.calls
 
 
+def test_the_hub_is_called_once_for_many_notes(board: ProgressBoard) -> None:
+    calls: list[object] = []
+
+    class Loop:
+        def run_callback_threadsafe(self, function: object) -> None:
+            calls.append(function)
+
+    board._hub_loop = Loop()
+    for done in range(100):
+        board.note(run(), done, None, "")
+
+    assert 1 == len(calls)
+
+
 def test_it_waits_while_nobody_notes_anything(store: Store, board: ProgressBoard) -> None:
     looks: list[int] = []
     loop = gevent.spawn(board.loop, lambda: not looks.append(1))

@@ -94,7 +94,10 @@ for i = 0, #KEYS / 4 - 1 do
     status = amend(keys, job, run, outcome, err, now_ms - tonumber(ARGV[at + 4]), more)
   end
   if oldest then
-    redis.pcall('XTRIM', keys.history, 'MINID', oldest)
+    local trimmed = redis.pcall('XTRIM', keys.history, 'MINID', oldest)
+    if type(trimmed) == 'table' and trimmed.err and problem == '' then
+      problem = problem_of(keys.history, trimmed)
+    end
   end
   answers[i + 3] = { status, known(job), problem }
 end
