@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from ..clock import Clock, trust_seconds
 from ..errors import StoreError
+from ..run import Progress
 from ..store.answers import Report
 from ..store.redis import MAX_BATCH, RedisStore
 from .active import ActiveRun
@@ -23,17 +24,30 @@ class ProgressBoard:
     """The newest of each run of one instance that Redis has not been told."""
 
     def __init__(
-        self, store: RedisStore, *, interval: float = 0.5, trust: Clock = trust_seconds
+        self,
+        store: RedisStore,
+        *,
+        interval: float = 0.5,
+        trust: Clock = trust_seconds,
+        now_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._store = store
         self._interval = interval
         self._trust = trust
+        self._now_ms = now_ms
         #: By run id. Other threads set single items; only the hub takes some out.
         self._dirty: dict[str, Report] = {}
         self._noted = Event()
         #: Whether the hub has been told to wake up.
         self._called = False
         self._hub_loop: Any = None
+        #: Who wants to hear at once, in the job's own thread; by run id.
+        self._listeners: dict[str, Callable[[Progress], None]] = {}
+
+    def listen(self, run_id: str, listener: Callable[[Progress], None] | None) -> None:
+        """Call `listener` with each progress of a run, until that is over."""
+        if listener is not None:
+            self._listeners[run_id] = listener
 
     def note(self, active: ActiveRun, done: float, total: float | None, message: str) -> None:
         """How far a run is, from any thread."""
@@ -42,6 +56,9 @@ class ProgressBoard:
         self._dirty[active.run.id] = Report(
             active.definition, active.run.id, done, total, message, self._trust()
         )
+        listener = self._listeners.get(active.run.id) if self._listeners else None
+        if listener is not None:
+            listener(Progress(done, total, message, (self._now_ms() or 0) / 1000))
         if not self._called and self._hub_loop is not None:
             self._called = True
             self._hub_loop.run_callback_threadsafe(self._noted.set)
@@ -49,6 +66,7 @@ class ProgressBoard:
     def forget(self, active: ActiveRun) -> None:
         """A run is over: its end takes its progress away."""
         self._dirty.pop(active.run.id, None)
+        self._listeners.pop(active.run.id, None)
 
     def send(self) -> None:
         """Send what was noted since the last time. What does not arrive is sent the next time,

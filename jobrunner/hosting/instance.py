@@ -29,11 +29,12 @@ from ..job import JobDefinition
 from ..registry import Registry
 from ..run import HistoryEntry, Progress, new_id
 from ..settings import Settings
-from ..signals import Notify
+from ..signals import Notify, instance_started, instance_stopped
 from ..store.connect import Client, Connect, servers_of
 from ..store.redis import RedisStore
 from ..store.servers import Replicas
 from .drain import drain
+from .interrupts import cancelled_by_interrupt
 from .loops import GreenletHome, Home, ThreadHome, is_patched
 
 logger = logging.getLogger("jobrunner")
@@ -66,6 +67,7 @@ class Instance:
         self._pid = os.getpid()
         self._settings = settings
         self._registry = registry
+        self._notify = notify
         self.clock = RedisClock(injected_clock)
         self._trust = self.clock.trust
         client = connect(settings.call_timeout)
@@ -80,7 +82,10 @@ class Instance:
             on_failure=self.store.link.failed,
         )
         self.progress = ProgressBoard(
-            self.store, interval=settings.progress_interval, trust=self._trust
+            self.store,
+            interval=settings.progress_interval,
+            trust=self._trust,
+            now_ms=self.clock.now_ms,
         )
         self.executor = Executor(
             self.store,
@@ -135,6 +140,7 @@ class Instance:
         """Begin to check and run jobs, in the hub of the caller or in a thread."""
         self._home = home = ThreadHome() if self.executor.in_threads else GreenletHome()
         self._announce()
+        self._notify(instance_started, instance=self.id)
         if self._in_process:  # fakeredis: a server in this thread, which no other may use
             home.spawn(lambda: self._loop_around(self.keeper.renew))
         else:
@@ -175,21 +181,20 @@ class Instance:
     ) -> HistoryEntry:
         """Claim a job now, due or not, and run it in this process; what the history says of it.
 
-        `RefusedError` while it runs already. `KeyboardInterrupt` cancels the run, waits until it
-        has ended, and is raised again.
+        `RefusedError` while it runs already. An interrupt (Ctrl-C) cancels the run, and
+        `KeyboardInterrupt` is raised once that has ended.
         """
         active, answer = self.scheduler.claim_by_hand(definition)
         if active is None:
             raise RefusedError(
                 f"job {definition.name!r} is running already (run {answer.known.running})."
             )
-        with self._leases_kept():
-            try:
-                self._join([active], on_progress)
-            except KeyboardInterrupt:
-                self.executor.cancel(active.run.id)
-                self._join([active])
-                raise
+        self.progress.listen(active.run.id, on_progress)
+        with self._leases_kept(), cancelled_by_interrupt(self.executor, active) as interrupts:
+            self._join([active])
+            self.executor.flush()
+        if interrupts:
+            raise KeyboardInterrupt
         for entry in self.store.history(definition, 100):
             if entry.run_id == active.run.id:
                 return entry
@@ -285,9 +290,7 @@ class Instance:
             if in_thread:
                 self.keeper.stop()
 
-    def _join(
-        self, runs: list[ActiveRun], on_progress: Callable[[Progress], None] | None = None
-    ) -> None:
+    def _join(self, runs: list[ActiveRun]) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
             seconds = self.keeper.expire() if self._home is None else None
@@ -319,6 +322,8 @@ class Instance:
                     trust=self._trust,
                 )
                 self.store.close()
+                if self._home is not None:
+                    self._notify(instance_stopped, instance=self.id)
             return self._drained
 
 

@@ -50,6 +50,7 @@ ATTEMPTS: tuple[tuple[str, Words], ...] = (
     ("zremrangebyscore", ("ZREMRANGEBYSCORE", "{key}", 0, 0)),
     ("xadd", ("XADD", "{key}", "NOMKSTREAM", "*", "f", "1")),
     ("xdel", ("XDEL", "{key}", "0-1")),
+    ("xtrim", ("XTRIM", "{key}", "MAXLEN", 0)),
     ("xrange", ("XRANGE", "{key}", "-", "+", "COUNT", 1)),
     ("xrevrange", ("XREVRANGE", "{key}", "+", "-", "COUNT", 1)),
 )

@@ -276,7 +276,10 @@ class Campaign:
         gone = Evidence(self._evidence.works, 0, self._evidence.offset_ms)
         gone.runs = {i: run for i, run in self._evidence.runs.items() if i in ids}
         for run in executed_together(gone):
-            self.figures.executed_together[self._why_without_lease(run)] += 1
+            why = self._why_without_lease(run)
+            self.figures.executed_together[why] += 1
+            if why == "unexplained":
+                self._say(f"{why}: executed on without its lease: {run}")
         self.figures.runs = sum(self.figures.outcomes.values())
 
     def _why_without_lease(self, run: Seen) -> str:

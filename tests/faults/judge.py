@@ -133,7 +133,7 @@ def executed_together(evidence: Evidence) -> list[Seen]:
         earlier
         for job in evidence.works
         for earlier, later in itertools.pairwise(evidence.of(job))
-        if earlier.ended is not None and earlier.ended > evidence.granted(later)
+        if earlier.ended is not None and earlier.ended - evidence.granted(later) > CLOCKS_AGREE
     ]
 
 

@@ -58,6 +58,11 @@ def test_going_on_without_trust_is_counted_and_is_no_overlap() -> None:
     assert ["a"] == [run.run_id for run in executed_together(thawed)]
 
 
+def test_a_run_that_ends_in_the_millisecond_of_the_next_start_was_not_beside_it() -> None:
+    ended = evidence(replace(FIRST, ended=2_001.7), SECOND)
+    assert [] == executed_together(ended)
+
+
 def test_starts_that_are_an_interval_apart_are_too_close() -> None:
     assert ["too close"] == found(evidence(FIRST, replace(SECOND, started_ms=12_000)))
 
