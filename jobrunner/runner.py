@@ -199,6 +199,16 @@ class JobRunner:
         """
         return self._state(app).history(name, limit, None if outcome is None else Outcome(outcome))
 
+    def upcoming(
+        self, count: int = 10, name: str | None = None, app: Flask | None = None
+    ) -> list[tuple[float, str]]:
+        """The next `count` due times, of all jobs or of the one named, as (Redis's Unix seconds,
+        name), the soonest first: as if each job ran when it is due and took no time. What is
+        overdue stands there with the time it was due. `UnknownJobError` for a wrong name;
+        `StoreError` when Redis is away.
+        """
+        return self._state(app).upcoming(count, name)
+
     def instances(self, app: Flask | None = None) -> list[InstanceStatus]:
         """The instances of the fleet that live. `StoreError` when Redis is away."""
         return self._state(app).instances()
