@@ -141,7 +141,12 @@ class AppState:
     def run_here(
         self, name: str, on_progress: Callable[[Progress], None] | None = None
     ) -> HistoryEntry:
-        return self.instance().run_here(self.registry.get(name), on_progress)
+        instance, definition = self.instance(), self.registry.get(name)
+        try:
+            return instance.run_here(definition, on_progress)
+        finally:
+            if not instance.is_started:
+                self.stop(0)  # it was here for this one run
 
     @property
     def context(self) -> JobContext:

@@ -168,7 +168,7 @@ def upcoming(
     heap = [
         (round(status.next_due * 1000), status.name)
         for status in statuses
-        if status.next_due is not None and status.enabled
+        if status.name in by_name and status.next_due is not None and status.enabled
     ]
     heapq.heapify(heap)
     found: list[tuple[float, str]] = []

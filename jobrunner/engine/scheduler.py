@@ -26,7 +26,7 @@ from ..signals import (
     job_claimed,
     send_nothing,
 )
-from ..store.answers import ANY, BY_HAND, Announced, Answer, Ask, Control, Known, Status
+from ..store.answers import ANY, BY_HAND, Announced, Answer, Ask, Known, Status
 from ..store.redis import MAX_BATCH, RedisStore
 from .agenda import Agenda, Entry
 from .conditions import Conditions
@@ -34,6 +34,7 @@ from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
+from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
 
@@ -90,9 +91,8 @@ class Scheduler:
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
-        store.on_control = self._touched
-        #: Names of jobs that people have touched, to be looked at in this tick; None: all of them.
-        self._names_touched: list[str] | None = []
+        self._touches = Touches(self._names, self._entry_of)
+        store.on_control = self._touches.hear
 
     def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
         """Tick until stopped, and while `lives()`; between ticks sleep until a job may be due,
@@ -119,8 +119,7 @@ class Scheduler:
             if self._stopping or not self.may_claim():
                 return []
             self._follow_registry()
-            looks = self._looks(everything or self._names_touched is None)
-            self._names_touched = self._names_touched or []
+            looks = self._looks(everything) + self._touches.owed()
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
@@ -129,7 +128,7 @@ class Scheduler:
                 if not batch and turn > 0:
                     break
                 started += self._ask(batch, unanswered)
-                looks += self._touched_entries()
+                looks += self._touches.heard()
             self._ask_again(unanswered)
             return started
 
@@ -210,6 +209,7 @@ class Scheduler:
         self._last_tick = now
         if everything:
             self._looks_owed = 0.0
+            self._agenda.put_off_no_more()
             return self._agenda.everything()
         self._looks_owed += len(self._agenda) * min(1.0, passed / self._resync_interval)
         number = int(self._looks_owed)
@@ -237,19 +237,21 @@ class Scheduler:
     def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
         """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
         sent_at = self._clock.trust()
+        asks = [entry.ask() for entry in batch]
         try:
-            answers = self._store.claim([entry.ask() for entry in batch])
+            answers = self._store.claim(asks)
         except StoreError:
             self._ask_again([*unanswered, *batch])
             raise
         started = []
-        for entry, answer in zip(batch, answers, strict=True):
+        for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
                 unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
-            if entry.note:
-                entry.noted, entry.note = entry.note, ""
+            self._touches.answered(entry.definition.name)
+            if ask.note:
+                entry.has_told(ask.note)
             active = self._take_in(entry, answer, sent_at)
             if active is not None:
                 started.append(active)
@@ -325,7 +327,7 @@ class Scheduler:
         when = entry.definition.policies.when
         if when is None:
             return True
-        answer = self._conditions.ask(entry.definition.name, when)
+        answer = self._conditions.ask(entry.definition.name, when, entry.due_ms)
         if answer is True:
             return True
         self._agenda.put_off(entry, now_ms)
@@ -340,19 +342,20 @@ class Scheduler:
             entry.not_before_ms = LONG_AGO_MS
         self.look_at(name)
 
-    def _touched(self, control: Control) -> None:
-        if control.everything:
-            self._names_touched = None
-        elif self._names_touched is not None:
-            self._names_touched.extend(control.names)
+    def _names(self) -> list[str]:
+        """Of the jobs that this instance has to do with."""
+        ours = [entry.definition.name for entry in self._agenda.everything()]
+        return ours + [active.definition.name for active in self._executor.active()]
 
-    def _touched_entries(self) -> list[Entry]:
-        """What people have touched, to be looked at in this very tick; or all, in the next."""
-        if not self._names_touched:
-            return []
-        names, self._names_touched = set(self._names_touched), []
-        entries = [self._agenda.entry(name) for name in names]
-        return [entry for entry in entries if entry is not None]
+    def _entry_of(self, name: str) -> Entry | None:
+        """The job of that name; of one that was taken away and still runs here an entry to look
+        at, for somebody may want to stop it.
+        """
+        entry = self._agenda.entry(name)
+        if entry is not None:
+            return entry
+        running = [a.definition for a in self._executor.active() if a.definition.name == name]
+        return Entry(running[0]) if running else None
 
     # -- between ticks -----------------------------------------------------------------------
 

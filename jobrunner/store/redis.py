@@ -199,8 +199,7 @@ class RedisStore(Calls):
         batch = Batch(list(definition.encoded_keys), [what, *arguments])
         answer = controlled_of(self._told(self._sent(scripts.control, {slot: batch}))[slot])
         if answer.status == "done":
-            stream = ("XADD", self._fleet.control, "MAXLEN", "~", CONTROL_LENGTH, "*")
-            self._command(*stream, "job", definition.name)
+            self._spread_the_word(definition.name)
         return answer
 
     def introduce(self, host: str, pid: int, tags: tuple[str, ...]) -> None:
@@ -208,8 +207,10 @@ class RedisStore(Calls):
         seconds, micros = self._command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         self._command("ZADD", self._fleet.instances, now_ms, self._instance)
-        living = {text(member) for member in self._command("ZRANGE", self._fleet.instances, 0, -1)}
-        gone = [i for i in map(text, self._command("HKEYS", self._fleet.hosts)) if i not in living]
+        # In this order: who comes meanwhile is among the living before it says where.
+        told = [text(one) for one in self._command("HKEYS", self._fleet.hosts)]
+        living = {text(one) for one in self._command("ZRANGE", self._fleet.instances, 0, -1)}
+        gone = [one for one in told if one not in living]
         if gone:
             self._command("HDEL", self._fleet.hosts, *gone)
         words = {"host": host, "pid": pid, "tags": tags, "started_ms": now_ms}
@@ -289,6 +290,23 @@ class RedisStore(Calls):
         if told is not None:
             self._control_read = told.newest
             self.on_control(told)
+
+    def _spread_the_word(self, name: str) -> None:
+        stream = ("XADD", self._fleet.control, "MAXLEN", "~", CONTROL_LENGTH, "*")
+        try:
+            self._command(*stream, "job", name)
+        except StoreError as error:
+            if not self.link.up:
+                raise
+            # A key of a wrong type. What was asked for is done, and the rolling look finds it.
+            logger.error(
+                "Job %s was touched, and the other instances hear of it late: they cannot be told "
+                "by %r (%s); delete that key in Redis",
+                name,
+                self._fleet.control,
+                error,
+                extra={"job": name},
+            )
 
     def _injected_ms(self) -> int | str:
         injected = self._clock.injected_ms()

@@ -11,7 +11,7 @@ import pytest
 from jobrunner import StoreError
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.answers import Control, Ending, Status
+from jobrunner.store.answers import Control, Ending, Report, Status
 from jobrunner.store.redis import RedisStore
 from jobrunner.store.servers import Replicas
 from tests.contract.fleet import MINUTE, NOON, ask, job
@@ -43,7 +43,7 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
     """All that an instance does, in its life and for a person who looks."""
     now_ms = NOON
     clock = _Clock()
-    store: RedisStore = make_store(url(server), clock=clock, history_age_ms=3600_000)
+    store: RedisStore = make_store(url(server), clock=clock, history_age_ms=3_600_000)
     store.now_ms()
     store.introduce("here", 1, ())
     assert ["here"] == [one.host for one in store.instances()]
@@ -75,6 +75,7 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
         known = finish.known.version
         (answer,) = store.claim([ask(definition, third)._replace(computed_from=known)])
         assert Status.CLAIMED == answer.status
+        assert [True] == store.progress([Report(definition, third, 1, 2, "half", 0)])
         (finish,) = store.finish([Ending(definition, third, Outcome.FAILED, "no", 0)])
         assert ("finished", "") == (finish.status, finish.problem)
         assert [third, second] == [entry.run_id for entry in store.history(definition, 5)]

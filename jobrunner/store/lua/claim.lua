@@ -108,9 +108,9 @@ local function skip(keys, reason, times)
 end
 
 local function take_note(keys, job, note)
-  local reason, list = string.match(note, '^(%a+):([%d,]+)$')
+  local reason, list = string.match(note, '^(%a+):([%d,-]+)$')
   local times = {}
-  for ms in string.gmatch(list, '%d+') do
+  for ms in string.gmatch(list, '%-?%d+') do
     times[#times + 1] = tonumber(ms)
   end
   if reason ~= 'overdue' then
@@ -125,7 +125,8 @@ local function take_note(keys, job, note)
 end
 
 local function claim(keys, job, run, due_ms)
-  local of_schedule, request = due_ms >= 0, ''
+  -- What is repeated was served when it was claimed first, or was out of turn.
+  local of_schedule, request = due_ms >= 0 and due_ms ~= job.abandoned_due_ms, ''
   if due_ms == OF_REQUEST then
     request = job.trigger
     redis.call('HDEL', keys.state, 'trigger')
