@@ -213,9 +213,9 @@ class JobRunner:
         self, count: int = 10, name: str | None = None, app: Flask | None = None
     ) -> list[tuple[float, str]]:
         """The next `count` due times, of all jobs or of the one named, as (Redis's Unix seconds,
-        name), the soonest first: as if each job ran when it is due and took no time. What is
-        overdue stands there with the time it was due. `UnknownJobError` for a wrong name;
-        `StoreError` when Redis is away.
+        name), the soonest first: as if each job ran when it is due and took no time. Pauses and
+        conditions are left out, and of a job that is late the times that have passed come first.
+        `UnknownJobError` for a wrong name; `StoreError` when Redis is away.
         """
         return self._state(app).upcoming(count, name)
 
