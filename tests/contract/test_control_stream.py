@@ -10,6 +10,7 @@ import pytest
 from jobrunner.job import JobDefinition
 from jobrunner.store.answers import Status
 from jobrunner.store.redis import CONTROL_LENGTH
+from tests.support.wait import wait_for
 
 from .controlling import Listener, control, look
 from .fleet import Fleet, job
@@ -106,7 +107,10 @@ def test_emptied_everything_is_to_be_looked_at(
 ) -> None:
     control(fleet, purge, "resume")
     listener.listen()
+    (read_ms, _, _) = fleet.client.xinfo_stream(STREAM)["last-generated-id"].partition("-")
     fleet.client.flushdb()
+    # Within one millisecond the new stream would begin with the very id of the old one.
+    wait_for(lambda: _now_ms(fleet) > int(read_ms))
     if anew:
         control(fleet, purge, "resume")
 
@@ -167,3 +171,8 @@ class TestAWrongType:
         (record,) = caplog.records
         assert re.search(r"'\{shop\}:control'.*WRONGTYPE", record.getMessage())
         assert fleet.one.link.up
+
+
+def _now_ms(fleet: Fleet) -> int:
+    seconds, micros = fleet.client.time()
+    return int(seconds) * 1000 + int(micros) // 1000
