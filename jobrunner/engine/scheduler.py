@@ -362,7 +362,7 @@ class Scheduler:
     def _over(self, definition: JobDefinition, known: Known | None) -> None:
         """A run is over: learn what its answer told, and wake when that makes something due."""
         entry = self._agenda.entry(definition.name)
-        if entry is not None and entry.definition is definition and not entry.run_id:
+        if entry is not None and entry.definition.keys == definition.keys and not entry.run_id:
             if known is None:
                 self._agenda.shelve(entry)
                 self._agenda.put(entry, 0)
