@@ -34,8 +34,6 @@ def run(name: str) -> None:
             entry = app.run_here(name, on_progress)
     except KeyboardInterrupt:
         raise Problem(f"the run of {name!r} was interrupted, and the job is released") from None
-    finally:
-        app.stop(0)  # or the fleet would count this process among its instances for a while
     end_with(entry)
 
 
