@@ -53,7 +53,7 @@ def test_the_table_of_settings_is_the_settings() -> None:
 
 def test_the_list_of_what_there_is_names_each_command_and_policy() -> None:
     section = README[README.index("## What there is") : README.index("## Testing them")]
-    commands = section[section.index("**The command line**") : section.index("**[Signals]")]
+    commands = section[section.index("**[The command line]") : section.index("**[Signals]")]
     named = {name.removeprefix("flask jobs ") for name in re.findall(r"`([a-z -]+)`", commands)}
 
     assert set(jobs.commands) == named
