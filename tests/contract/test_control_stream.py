@@ -10,6 +10,7 @@ import pytest
 from jobrunner.job import JobDefinition
 from jobrunner.store.answers import Status
 from jobrunner.store.redis import CONTROL_LENGTH
+from tests.support.wait import wait_for
 
 from .controlling import Listener, control, look
 from .fleet import Fleet, job
@@ -23,6 +24,12 @@ def listener(fleet: Fleet) -> Listener:
     listener = Listener(fleet.two)
     listener.listen()
     return listener
+
+
+def milliseconds(fleet: Fleet) -> int:
+    """By the server's clock, which makes the ids of the entries."""
+    seconds, micros = fleet.client.time()
+    return int(seconds * 1000 + micros // 1000)
 
 
 def test_who_begins_need_not_look_at_what_was_before(fleet: Fleet, purge: JobDefinition) -> None:
@@ -106,8 +113,11 @@ def test_emptied_everything_is_to_be_looked_at(
 ) -> None:
     control(fleet, purge, "resume")
     listener.listen()
+    ((read_id, _),) = fleet.client.xrange(STREAM)
     fleet.client.flushdb()
     if anew:
+        # An entry of the same millisecond would have the id of the one that was read.
+        wait_for(lambda: milliseconds(fleet) > int(read_id.split("-")[0]))
         control(fleet, purge, "resume")
 
     assert (True, []) == listener.listen()
