@@ -219,7 +219,8 @@ class Agenda:
         entry.early_until_ms = due.early_until_ms
         if due.at_ms != OF_REQUEST:
             entry.early_until_ms = max(due.early_until_ms, self._quarantined_until_ms(known))
-        entry.computed_from = known.version
+        each = entry.definition.policies.misfire == "all"
+        entry.computed_from = known.version_with_served if each else known.version
         moment_ms = self._moment(entry, known, now_ms)
         if due.misfired:
             entry.tell(Skip.MISFIRED, *due.misfired)

@@ -38,6 +38,7 @@ from .answers import (
     finish_of,
     instance_of,
     peek_of,
+    since_of,
     text,
 )
 from .calls import Calls
@@ -192,6 +193,16 @@ class RedisStore(Calls):
             self._command("HSET", self._fleet.jobs, *written)
         self._look_at_eviction()
         return announced
+
+    def since(self, definitions: Sequence[JobDefinition]) -> list[int | None]:
+        """When the fleet first saw the schedule of each, in ms; None: it has not."""
+        now_ms = self.now_ms()
+        found: list[int | None] = []
+        for start in range(0, len(definitions), MAX_BATCH):
+            chunk = definitions[start : start + MAX_BATCH]
+            told = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
+            found += [since_of(d, raw, now_ms) for d, raw in zip(chunk, told, strict=True)]
+        return found
 
     def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
         """Do what a person asks of a job, and let the fleet know: `control.lua` says what."""

@@ -28,6 +28,7 @@ def test_a_run_here_is_recorded_as_any_other(shell: Shell) -> None:
     assert ("succeeded", 1) == (entry["outcome"], entry["attempts"])
     assert shell.json("show", "report")["running"] is None
     assert not shell.redis.exists("{shop}:job:report:lease")
+    assert [] == shell.json("instances")
 
 
 def test_a_run_here_that_fails_is_a_failure(shell: Shell) -> None:

@@ -186,3 +186,16 @@ class TestAScheduleChanges:
         assert [] == shop.ticks(kept, "2026-03-01 12:30")
         anew = shop.deploys(every(hours=6), name="account")
         assert ["2026-03-01 12:30"] == shop.ticks(anew, "2026-03-01 12:30")
+
+
+def test_what_is_repeated_is_never_too_late_for_its_grace() -> None:
+    shop = Shop()
+    runner = shop.deploys(every(hours=1), recover=True, grace=60)
+    shop.ticks(runner, "2026-03-01 12:00")
+    # As the instance that records a death leaves it.
+    mark = {"abandoned_run": "a", "abandoned_due_ms": round(utc("2026-03-01 12:00") * 1000)}
+    shop.redis.hset("{shop}:job:report:state", mapping=mark)
+
+    due = shop.ticks(shop.deploys(every(hours=1), recover=True, grace=60), "2026-03-01 12:30")
+
+    assert ["2026-03-01 12:00"] == due

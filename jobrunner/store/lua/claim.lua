@@ -8,8 +8,8 @@
 --       6 the id of the newest entry of the control stream that the instance has read, or ''
 --       then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
---       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; '?':
---       not known; '*': whatever it is), the last ms at which it is early, its due time in ms
+--       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; with
+--       '@MS' the last due time served, '-': none; '?': not known; '*': whatever it is), the last ms at which it is early, its due time in ms
 --       (0: now; -1: out of turn, for the request; -2: out of turn, by hand), a note ('': none)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
 -- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
@@ -195,6 +195,11 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if run ~= '' and run == job.given_back then
     return answer('changed')  -- given back before its claim arrived
   end
+  local served = string.match(computed_from, '@(.*)$')
+  if served and served ~= (job.served_ms and text(job.served_ms) or '-') then
+    return answer('changed')  -- by a run that started in the same millisecond as the one before
+  end
+  computed_from = string.match(computed_from, '^[^@]*')
   if computed_from ~= '*' and version(job) ~= computed_from then
     return answer('changed')
   end
