@@ -160,7 +160,8 @@ class Shop:
         self.now = NOON
         self.ran: list[str] = []
         self.app = Flask("shop")
-        self.runner = JobRunner(redis=fakeredis.FakeRedis(), clock=lambda: self.now, **options)
+        self.redis = fakeredis.FakeRedis()
+        self.runner = JobRunner(redis=self.redis, clock=lambda: self.now, **options)
 
     def job(self, name: str, when: Callable[[], object] | None = None, **policies: Any) -> None:
         schedule = policies.pop("schedule", every(minutes=1))
@@ -242,6 +243,18 @@ class TestInATick:
         assert scheduler._wake.is_set()
         assert ["slow"] == shop.check()
         assert 1 == slow.asked
+
+    def test_also_where_the_last_start_was_set_meanwhile(self) -> None:
+        """The claim is told so, and asks again in the same check."""
+        shop, slow = Shop(), Slow()
+        shop.job("slow", slow)
+        shop.begin()
+        shop.check()
+        shop.redis.set("{shop}:job:slow", int(NOON) - 600)
+
+        slow.answers()
+
+        assert ["slow"] == shop.check()
 
     def test_no_that_comes_late_is_asked_again_after_the_check_interval(self) -> None:
         shop, slow = Shop(check_interval=5.0), Slow(False)
