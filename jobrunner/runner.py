@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from .application import AppState
 from .clock import Clock
 from .context import JobContext
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidRequestError
 from .job import FunctionJob, Job
 from .policies import PolicyKeywords
 from .policies import check_keywords as check_policies
@@ -204,17 +204,17 @@ class JobRunner:
         app: Flask | None = None,
     ) -> list[HistoryEntry]:
         """The newest `limit` runs of a job that have ended, the newest first; with `outcome` only
-        those that ended so. `UnknownJobError` for a wrong name, `ValueError` for what is no
-        `Outcome`, `StoreError` when Redis is away.
+        those that ended so. `UnknownJobError` for a wrong name, `InvalidRequestError` for what is
+        no `Outcome`, `StoreError` when Redis is away.
         """
-        return self._state(app).history(name, limit, None if outcome is None else Outcome(outcome))
+        return self._state(app).history(name, limit, None if outcome is None else _word(outcome))
 
     def upcoming(
         self, count: int = 10, name: str | None = None, app: Flask | None = None
     ) -> list[tuple[float, str]]:
         """The next `count` due times, of all jobs or of the one named, as (Redis's Unix seconds,
-        name), the soonest first: as if each job ran when it is due and took no time. Pauses and
-        conditions are left out, and of a job that is late the times that have passed come first.
+        name), the soonest first: as if each job ran when it is due and took no time. What is late
+        is due now, and what is paused when that is over.
         `UnknownJobError` for a wrong name; `StoreError` when Redis is away.
         """
         return self._state(app).upcoming(count, name)
@@ -332,3 +332,11 @@ class JobRunner:
             f"this job runner serves {self._initialised} applications: say which one, with app=…, "
             f"or call it inside `with app.app_context():`."
         )
+
+
+def _word(outcome: Outcome | str) -> Outcome:
+    try:
+        return Outcome(outcome)
+    except ValueError:
+        words = ", ".join(repr(str(one)) for one in Outcome)
+        raise InvalidRequestError(f"outcome={outcome!r}: it must be one of {words}.") from None

@@ -256,6 +256,15 @@ class Agenda:
         ]
         heapq.heapify(self._heap)
 
+    def is_outdated(self, entry: Entry, now_ms: int) -> bool:
+        """Whether it is due for another due time by now than when it was learnt."""
+        if entry.is_late(now_ms):
+            return True
+        known, policies = entry.known, entry.definition.policies
+        if known is None or policies.misfire != "all" or not 0 < entry.due_ms <= now_ms:
+            return False
+        return due_again(entry.definition, known, now_ms, entry.since_ms).at_ms != entry.due_ms
+
     def put_off(self, entry: Entry, now_ms: int) -> None:
         """Not now, though it is due: again after the check interval."""
         entry.not_before_ms = now_ms + self._check_interval_ms

@@ -180,17 +180,21 @@ def _progress(text: str | None) -> Progress | None:
 
 
 def upcoming(
-    statuses: Sequence[JobStatus], definitions: Sequence[JobDefinition], count: int
+    statuses: Sequence[JobStatus], definitions: Sequence[JobDefinition], count: int, now: float
 ) -> list[tuple[float, str]]:
     """The next `count` due times of all these jobs, with their names, the soonest first.
 
-    As if each ran when it is due, and at once: what is overdue is due now.
+    As if each ran when it is due, and at once: what is overdue is due `now`, and what is paused
+    when that is over.
     """
     by_name = {definition.name: definition for definition in definitions}
     heap = [
-        (round(status.next_due * 1000), status.name)
+        (round(max(now, status.next_due, status.paused_until or 0) * 1000), status.name)
         for status in statuses
-        if status.name in by_name and status.next_due is not None and status.enabled
+        if status.name in by_name
+        and status.next_due is not None
+        and status.enabled
+        and not (status.paused and status.paused_until is None)
     ]
     heapq.heapify(heap)
     found: list[tuple[float, str]] = []

@@ -26,9 +26,10 @@ from ..signals import (
     job_claimed,
     send_nothing,
 )
-from ..store.answers import ANY, BY_HAND, Announced, Answer, Ask, Known, Status
+from ..store.answers import Announced, Answer, Known, Status
 from ..store.redis import MAX_BATCH, RedisStore
 from .agenda import Agenda, Entry
+from .by_hand import claim_by_hand
 from .conditions import Conditions
 from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
@@ -143,10 +144,9 @@ class Scheduler:
         """Claim a job now for this instance, due or not, and start its run; None: it is held."""
         with self._ticking:
             sent_at = self._clock.trust()
-            ask = Ask(definition, new_id(), ANY, LONG_AGO_MS, BY_HAND)
-            (answer,) = self._store.claim([ask])
-            if isinstance(answer, StoreError):
-                raise answer
+            answer = claim_by_hand(self._store, definition)
+            if answer.abandoned:
+                self._notices.abandoned(Entry(definition), answer.abandoned, answer.known)
             if answer.status is Status.CORRUPT:
                 raise parse_error(definition, answer.problem)
             if answer.status not in (Status.CLAIMED, Status.AGAIN):
@@ -320,7 +320,7 @@ class Scheduler:
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""
-        if entry.is_late(now_ms) and entry.known is not None:
+        if entry.known is not None and self._agenda.is_outdated(entry, now_ms):
             # It waited too long, for a slot or for this instance.
             self._learn(entry, entry.known, now_ms)
             return False

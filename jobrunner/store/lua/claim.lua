@@ -9,8 +9,9 @@
 --       then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
 --       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; with
---       '@MS' the last due time served, '-': none; '?': not known; '*': whatever it is), the last ms at which it is early, its due time in ms
---       (0: now; -1: out of turn, for the request; -2: out of turn, by hand), a note ('': none)
+--       '@MS' the last due time served, '-': none; '?': not known; '*': whatever it is), the last
+--       ms at which it is early, its due time in ms (0: now; -1: out of turn, for the request; -2:
+--       out of turn, by hand), a note ('': none)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
 -- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
 --         as abandoned, detail, due in ms, the part of the note that is new } ... }, for each job
