@@ -6,6 +6,7 @@ from .errors import (
     ConfigurationError,
     DuplicateJobError,
     InvalidJobError,
+    InvalidRequestError,
     InvalidScheduleError,
     JobRunnerError,
     LastRunParseError,
@@ -21,16 +22,18 @@ from .errors import (
 )
 from .job import Job
 from .retry import Retry
-from .run import HistoryEntry, Outcome, Run
+from .run import HistoryEntry, Outcome, Progress, Run, Skip
 from .runner import JobRunner
 from .schedules import Schedule, any_of, cron, every, except_on
-from .status import JobStatus
+from .status import InstanceStatus, JobStatus
 
 __all__ = [
     "ConfigurationError",
     "DuplicateJobError",
     "HistoryEntry",
+    "InstanceStatus",
     "InvalidJobError",
+    "InvalidRequestError",
     "InvalidScheduleError",
     "Job",
     "JobContext",
@@ -40,6 +43,7 @@ __all__ = [
     "LastRunParseError",
     "LeaseLostError",
     "Outcome",
+    "Progress",
     "RefusedError",
     "Retry",
     "Run",
@@ -48,6 +52,7 @@ __all__ = [
     "RunStopped",
     "RunTimedOutError",
     "Schedule",
+    "Skip",
     "StaleRunError",
     "StoreError",
     "UnknownJobError",

@@ -13,7 +13,7 @@ from .context import JobContext
 from .database.fence_table import create_fence_table
 from .database.sessions import session_factory_of
 from .engine import controls, report
-from .errors import ConfigurationError
+from .errors import ConfigurationError, RefusedError
 from .hosting import fork, gunicorn
 from .hosting.detect import Process, detect, find_worker
 from .hosting.instance import Instance, runs_in_threads
@@ -107,7 +107,8 @@ class AppState:
 
     def upcoming(self, count: int, name: str | None = None) -> list[tuple[float, str]]:
         jobs = list(self.registry) if name is None else [self.registry.get(name)]
-        return report.upcoming(self.status(), jobs, count)
+        now_ms = self.instance().store.now_ms()
+        return report.upcoming(self.status(), jobs, count, now_ms / 1000)
 
     def instances(self) -> list[InstanceStatus]:
         return self.instance().store.instances()
@@ -116,6 +117,10 @@ class AppState:
         self, name: str, *, wait: bool = False, queue: bool = False, timeout: float | None = None
     ) -> str | HistoryEntry | None:
         definition, instance = self.registry.get(name), self.instance()
+        if not definition.policies.enabled:
+            raise RefusedError(
+                f"job {name!r} is switched off (enabled=False): no instance would run it."
+            )
         request = controls.trigger(instance.store, definition, queue=queue)
         instance.look_at(name)
         return instance.answer_to(definition, request, timeout) if wait else request

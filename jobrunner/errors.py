@@ -32,6 +32,10 @@ class RefusedError(JobRunnerError):
     """Raised when a control cannot be had now: the job is running, or nothing of it runs."""
 
 
+class InvalidRequestError(JobRunnerError, ValueError):
+    """Raised when a control or a question is given something that it cannot take."""
+
+
 class UnknownJobError(JobRunnerError, LookupError):
     """Raised when no job of that name is registered here."""
 

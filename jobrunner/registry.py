@@ -64,8 +64,10 @@ class Registry:
         try:
             return self._definitions[name]
         except KeyError:
-            near = difflib.get_close_matches(str(name), self._definitions, n=1)
-            known = f"did you mean {near[0]!r}?" if near else f"known are {self.names()}."
+            # Whatever the case: 'dummy job' is nearest to 'DUMMY JOB'.
+            names = {known.lower(): known for known in self._definitions}
+            near = difflib.get_close_matches(str(name).lower(), names, n=1)
+            known = f"did you mean {names[near[0]]!r}?" if near else f"known are {self.names()}."
             raise UnknownJobError(f"there is no job {name!r}: {known}") from None
 
     def names(self) -> list[str]:

@@ -36,10 +36,9 @@ class Skip(StrEnum):
     HELD = "held"
     PAUSED = "paused"
     QUARANTINED = "quarantined"
-    #: The due time had passed by more than the job's grace when somebody could run it.
+    #: The due time had passed by more than the job's grace when somebody could run it: all were
+    #: away, or had no free slot.
     MISFIRED = "misfired"
-    #: An instance had no free slot for it.
-    BUSY = "busy"
     #: Its `when` said no, or raised.
     WHEN = "when"
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from .application import AppState
 from .clock import Clock
 from .context import JobContext
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidRequestError
 from .job import FunctionJob, Job
 from .policies import PolicyKeywords
 from .policies import check_keywords as check_policies
@@ -107,7 +107,10 @@ class JobRunner:
     ) -> Callable[[F], F]:
         """Register the decorated function, and return it unchanged. Its name is the job's
         unless `name` is given; `parameters` are keywords that each run hands to it; the other
-        arguments are the policies of `Policies`.
+        arguments are the policies of `Policies`, durations as seconds or a `timedelta`.
+
+        `TypeError` for a keyword that is no policy, `InvalidJobError` for a value that cannot
+        work, `DuplicateJobError` for the name or the key of another job.
         """
 
         check_policies(policies)
@@ -129,14 +132,17 @@ class JobRunner:
 
     def register(self, job: Job) -> None:
         """Add a job for every application, those initialised already too. The same function or
-        class again replaces itself; a different job of the same name or key is an error.
+        class again replaces itself; a different job of the same name or key is a
+        `DuplicateJobError`, one that cannot work an `InvalidJobError`. In this process; a started
+        runner follows with its next check.
         """
         for registry in self._registries():
             registry.register(job)
 
     def replace(self, job: Job) -> None:
         """Put `job` in the place of the one that has its name, whatever that is; while running,
-        too. A run that goes on is the old job's. `InvalidJobError` changes nothing.
+        too. A run that goes on is the old job's. In this process: other instances keep what they
+        have. `InvalidJobError` (`DuplicateJobError` for another job's key) changes nothing.
         """
         for registry in self._registries():
             registry.check(job)
@@ -145,7 +151,8 @@ class JobRunner:
 
     def unregister(self, name: str) -> None:
         """Take a job away from every application of this process; a run that goes on ends as it
-        will. `UnknownJobError` for a wrong name.
+        will. Other processes keep it, and what it left in Redis stays. `UnknownJobError` for a
+        wrong name.
         """
         registries = [registry for registry in self._registries() if name in registry]
         if not registries:
@@ -184,7 +191,9 @@ class JobRunner:
         self._state(app).instance().tick(wait=wait)
 
     def status(self, app: Flask | None = None) -> list[JobStatus]:
-        """Where each job stands in the fleet. `StoreError` when Redis is away."""
+        """Where each job that is registered here stands in the fleet, read from Redis now; what
+        cannot be read is its `problem`. `StoreError` when Redis is away.
+        """
         return self._state(app).status()
 
     def history(
@@ -194,13 +203,26 @@ class JobRunner:
         outcome: Outcome | str | None = None,
         app: Flask | None = None,
     ) -> list[HistoryEntry]:
-        """The newest runs of a job, the newest first, with `outcome` only those that ended so;
-        `UnknownJobError` for a wrong name.
+        """The newest `limit` runs of a job that have ended, the newest first; with `outcome` only
+        those that ended so. `UnknownJobError` for a wrong name, `InvalidRequestError` for what is
+        no `Outcome`, `StoreError` when Redis is away.
         """
-        return self._state(app).history(name, limit, None if outcome is None else Outcome(outcome))
+        return self._state(app).history(name, limit, None if outcome is None else _word(outcome))
+
+    def upcoming(
+        self, count: int = 10, name: str | None = None, app: Flask | None = None
+    ) -> list[tuple[float, str]]:
+        """The next `count` due times, of all jobs or of the one named, as (Redis's Unix seconds,
+        name), the soonest first: as if each job ran when it is due and took no time. What is late
+        is due now, and what is paused when that is over.
+        `UnknownJobError` for a wrong name; `StoreError` when Redis is away.
+        """
+        return self._state(app).upcoming(count, name)
 
     def instances(self, app: Flask | None = None) -> list[InstanceStatus]:
-        """The instances of the fleet that live. `StoreError` when Redis is away."""
+        """The instances of the fleet that live, those seen last first; one that died is forgotten
+        after ten check intervals, a minute at least. `StoreError` when Redis is away.
+        """
         return self._state(app).instances()
 
     def trigger(
@@ -211,12 +233,16 @@ class JobRunner:
         timeout: float | None = None,
         app: Flask | None = None,
     ) -> str | HistoryEntry | None:
-        """Run a job once, out of turn, by whichever instance comes first, also when it is paused.
+        """Run a job once, out of turn, by whichever instance comes first, also when it is paused
+        or quarantined; its `when` and `tags` hold all the same.
 
-        Returns the id of the request; with `wait` the entry of the run that answered it, once it
-        has ended (None: not within `timeout` seconds). While Redis keeps its data a request is
-        answered by one run at most. `RefusedError` while the job runs, unless with `queue` the
-        request may wait for that.
+        Returns the id of the request, of the one that waits already if there is one. With `wait`
+        it returns the entry of the run that answered it, once that has ended, however it ended;
+        None: not within `timeout` seconds (None: as long as it takes), and the request stays.
+        While Redis keeps its data a request is answered by one run at most.
+
+        `RefusedError` while the job runs, unless with `queue` the request may wait for that;
+        `UnknownJobError`, `LastRunParseError`; `StoreError`: whether it was asked is not known.
         """
         return self._state(app).trigger(name, wait=wait, queue=queue, timeout=timeout)
 
@@ -227,22 +253,31 @@ class JobRunner:
         reason: str = "",
         app: Flask | None = None,
     ) -> None:
-        """Let no run of a job's schedule begin in the fleet until then (Unix seconds or a
-        `datetime`; None: until it is resumed). What runs goes on.
+        """Let no run of a job's schedule begin in the fleet until then (Unix seconds, or a
+        `datetime`, local time if it has no timezone; None: until it is resumed). What runs goes
+        on, requests are answered. `reason` is shown in the status. `InvalidJobError` for what is
+        no such time; `UnknownJobError`, `LastRunParseError`, `StoreError`.
         """
         self._state(app).pause(name, until, reason)
 
     def resume(self, name: str, app: Flask | None = None) -> None:
-        """End a job's pause, and its quarantine: it goes on as its schedule says."""
+        """End a job's pause, and its quarantine: it goes on as its schedule and `misfire` say.
+        `UnknownJobError`, `LastRunParseError`, `StoreError`.
+        """
         self._state(app).resume(name)
 
     def reset(self, name: str, app: Flask | None = None) -> None:
-        """Make a job due at once, as if it had never run; it stays paused if it is."""
+        """Make a job due at once, as if it had never run, and end its quarantine; it stays paused
+        if it is. Mends a last run that cannot be read. `UnknownJobError`, `StoreError`;
+        `LastRunParseError` where its state is no hash: delete that key.
+        """
         self._state(app).reset(name)
 
     def cancel(self, name: str, app: Flask | None = None) -> str:
-        """Stop the run of a job that runs now, wherever it is; returns its id. `RefusedError`
-        when nothing runs.
+        """Stop the run of a job that runs now, wherever it is; returns its id, without waiting
+        for its end. Within one check interval a greenlet is interrupted; a thread, or what does
+        not yield, is told (`ctx.cancelled`, `ctx.check()`). `RefusedError` when nothing runs;
+        `UnknownJobError`, `LastRunParseError`, `StoreError`.
         """
         return self._state(app).cancel(name)
 
@@ -297,3 +332,11 @@ class JobRunner:
             f"this job runner serves {self._initialised} applications: say which one, with app=…, "
             f"or call it inside `with app.app_context():`."
         )
+
+
+def _word(outcome: Outcome | str) -> Outcome:
+    try:
+        return Outcome(outcome)
+    except ValueError:
+        words = ", ".join(repr(str(one)) for one in Outcome)
+        raise InvalidRequestError(f"outcome={outcome!r}: it must be one of {words}.") from None

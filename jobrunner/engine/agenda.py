@@ -31,6 +31,8 @@ class Entry:
     """One job in the agenda of this instance."""
 
     __slots__ = (
+        "_to_tell",
+        "_told",
         "at_ms",
         "computed_from",
         "definition",
@@ -39,8 +41,6 @@ class Entry:
         "in_future",
         "known",
         "not_before_ms",
-        "note",
-        "noted",
         "run_id",
         "since_ms",
     )
@@ -58,9 +58,9 @@ class Entry:
         self.not_before_ms = LONG_AGO_MS
         #: When the fleet first saw the job's schedule.
         self.since_ms = LONG_AGO_MS
-        #: What the next ask is to note in Redis, and what the last one did.
-        self.note = ""
-        self.noted = ""
+        #: What is to be noted in Redis, and what was last, by reason: due times that passed.
+        self._to_tell: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         #: The last start lies further ahead than any right clock could have written.
         self.in_future = False
         #: The id of a claim whose answer has not arrived; '' when none is under way.
@@ -85,26 +85,32 @@ class Entry:
             self.note,
         )
 
+    @property
+    def note(self) -> str:
+        """What the next ask is to note in Redis; '' when there is nothing."""
+        return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
+
     def tell(self, reason: str, *times_ms: int) -> bool:
-        """Note something with the next ask; False: that was done."""
-        note = f"{reason}:{','.join(map(str, times_ms))}"
-        if note == self.noted:
+        """Note something with one of the next asks; False: that was done."""
+        times = ",".join(map(str, times_ms))
+        if self._told.get(reason) == times:
             return False
-        self.note = note
+        self._to_tell[reason] = times
         return True
 
     def has_told(self, note: str) -> None:
-        """Redis has that note; another one may have come meanwhile."""
-        self.noted = note
-        if self.note == note:
-            self.note = ""
+        """Redis has that note; others may wait, or have come meanwhile."""
+        reason, _, times = note.partition(":")
+        self._told[reason] = times
+        if self._to_tell.get(reason) == times:
+            del self._to_tell[reason]
 
     def is_late(self, now_ms: int) -> bool:
-        """Whether the due time has become too old to be run for. Never for a run that was
-        abandoned and is made good: that one had begun in time.
+        """Whether the due time has become too old to be run for. What is repeated after an
+        abandoned run never is: its run was in time.
         """
         policies, known = self.definition.policies, self.known
-        if policies.recover and known is not None and known.abandoned_due_ms == self.due_ms:
+        if policies.recover and known is not None and known.abandoned_due_ms is not None:
             return False
         grace_ms = policies.grace_ms
         return grace_ms is not None and 0 < self.due_ms < now_ms - grace_ms
@@ -217,7 +223,8 @@ class Agenda:
         entry.early_until_ms = due.early_until_ms
         if due.at_ms != OF_REQUEST:
             entry.early_until_ms = max(due.early_until_ms, self._quarantined_until_ms(known))
-        entry.computed_from = known.version
+        each = entry.definition.policies.misfire == "all"
+        entry.computed_from = known.version_with_served if each else known.version
         moment_ms = self._moment(entry, known, now_ms)
         if due.misfired:
             entry.tell(Skip.MISFIRED, *due.misfired)
@@ -226,7 +233,7 @@ class Agenda:
             expected_ms = since_ms + round((entry.definition.policies.expect or 0) * 1000)
             if expected_ms > now_ms:
                 moment_ms = min(moment_ms, expected_ms)
-            elif not entry.note:
+            else:
                 entry.tell("overdue", since_ms)
         self.put(entry, now_ms if entry.note else moment_ms)
 
@@ -253,11 +260,30 @@ class Agenda:
         ]
         heapq.heapify(self._heap)
 
+    def is_outdated(self, entry: Entry, now_ms: int) -> bool:
+        """Whether it is due for another due time by now than when it was learnt."""
+        if entry.is_late(now_ms):
+            return True
+        known, policies = entry.known, entry.definition.policies
+        if known is None or policies.misfire != "all" or not 0 < entry.due_ms <= now_ms:
+            return False
+        return due_again(entry.definition, known, now_ms, entry.since_ms).at_ms != entry.due_ms
+
     def put_off(self, entry: Entry, now_ms: int) -> None:
         """Not now, though it is due: again after the check interval."""
         entry.not_before_ms = now_ms + self._check_interval_ms
 
+    def put_off_no_more(self) -> None:
+        """A person wants to know now: what was put off is asked about again."""
+        for entry in self._entries.values():
+            if entry.not_before_ms != LONG_AGO_MS and not entry.run_id:
+                entry.not_before_ms = LONG_AGO_MS
+                if entry.at_ms is not None:
+                    self.put(entry, 0)
+
     def _moment(self, entry: Entry, known: Known, now_ms: int) -> int:
+        if entry.not_before_ms > now_ms + self._check_interval_ms:
+            entry.not_before_ms = LONG_AGO_MS  # the clock has gone back
         opens_ms = max(entry.early_until_ms + 1, entry.not_before_ms)
         if known.running is None:
             paused = "" if known.touched is None else known.touched.paused

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from ..clock import Clock
-from ..errors import InvalidJobError, LastRunParseError, RefusedError
+from ..errors import InvalidRequestError, LastRunParseError, RefusedError
 from ..job import JobDefinition
 from ..run import HistoryEntry, new_id
 from ..store.answers import Controlled
@@ -63,13 +64,14 @@ def pause(
     store: RedisStore, definition: JobDefinition, until: float | datetime | None, reason: str
 ) -> None:
     """Let no run of the schedule begin until then; None: until somebody resumes the job."""
-    if isinstance(until, datetime):
-        until = until.timestamp()
-    if until is not None and not 0 < until < 1e11:
-        raise InvalidJobError(
-            f"pause({definition.name!r}, until={until!r}): it must be Unix seconds or a datetime."
+    seconds: Any = until.timestamp() if isinstance(until, datetime) else until
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and 0 < seconds < 1e11):
+        raise InvalidRequestError(
+            f"pause({definition.name!r}, until={until!r}): it must be Unix seconds, such as "
+            f"time.time() + 3600, or a datetime."
         )
-    _asked(store, definition, "pause", "-" if until is None else f"{until * 1000:.0f}", reason)
+    _asked(store, definition, "pause", "-" if seconds is None else f"{seconds * 1000:.0f}", reason)
 
 
 def resume(store: RedisStore, definition: JobDefinition) -> None:

@@ -127,4 +127,4 @@ def overdue_since_ms(definition: JobDefinition, known: Known) -> int | None:
     if definition.policies.expect is None:
         return None
     since_ms = known.first_seen_ms if known.succeeded_ms is None else known.succeeded_ms
-    return None if since_ms is None or since_ms <= 0 else since_ms
+    return None if since_ms is None or since_ms <= LONG_AGO_MS else since_ms

@@ -202,7 +202,7 @@ def readable(statuses: Sequence[JobStatus]) -> Iterator[Finding]:
             "keys",
             Level.FAIL,
             f"job {status.name!r} does not run: {status.problem}",
-            f"set {status.sync_key!r} to Unix seconds, or delete the key that is wrong",
+            f"flask jobs reset {status.name!r}, or set or delete the key that is wrong",
         )
     if not broken:
         yield Finding("keys", Level.OK, f"those of {len(statuses)} jobs can be read")

@@ -9,13 +9,14 @@ import platform
 import re
 from collections.abc import Sequence
 
+from ..errors import StoreError
 from ..job import JobDefinition
 from ..quarantine import quarantined_until_ms
 from ..run import Outcome, Progress, Skip
 from ..status import JobStatus
 from ..store.answers import Known, Peek
 from ..store.redis import RedisStore
-from .due import due_again
+from .due import LONG_AGO_MS, due_again
 
 logger = logging.getLogger("jobrunner")
 
@@ -32,16 +33,29 @@ def status(
     host = platform.node()
     now_ms = store.now_ms()
     peeks = store.peek([definition.keys for definition in definitions])
+    since = _since(definitions, store)
     return [
-        _status(definition, peek, now_ms, quarantine_after, host, tags)
-        for definition, peek in zip(definitions, peeks, strict=True)
+        _status(definition, peek, now_ms, since_ms, quarantine_after, host, tags)
+        for definition, peek, since_ms in zip(definitions, peeks, since, strict=True)
     ]
+
+
+def _since(definitions: Sequence[JobDefinition], store: RedisStore) -> list[int | None]:
+    try:
+        return store.since(definitions)
+    except StoreError as error:
+        if not store.link.up:
+            raise
+        # A key of a wrong type: what changed with a deploy is not known, and all else is.
+        logger.debug("The announced jobs cannot be read: %s", error)
+        return [None] * len(definitions)
 
 
 def _status(
     definition: JobDefinition,
     peek: Peek,
     now_ms: int,
+    since_ms: int | None,
     quarantine_after: int,
     host: str,
     tags: tuple[str, ...],
@@ -59,7 +73,9 @@ def _status(
         schedule=str(definition.schedule),
         sync_key=definition.keys.sync_key,
         last_run=_seconds(known.last_ms),
-        next_due=None if problem else _next_due(definition, known, now_ms, waits_until_ms),
+        next_due=None
+        if problem
+        else _next_due(definition, known, now_ms, since_ms, waits_until_ms),
         running=running,
         instance=state.get("instance") if running else None,
         lease_left=peek.lease_left_ms / 1000 if running else None,
@@ -105,6 +121,8 @@ def _known(peek: Peek) -> tuple[Known, str | None]:
         _number(state.get("abandoned_due_ms")),
         _number(state.get("abandoned_in_row")) or 0,
         _number(state.get("abandoned_ms")),
+        _number(state.get("served_ms")),
+        _number(state.get("finished_ms")),
     )
     problem = peek.problem
     if problem is None and peek.last_start is not None and second is None:
@@ -117,10 +135,14 @@ def _known(peek: Peek) -> tuple[Known, str | None]:
 
 
 def _next_due(
-    definition: JobDefinition, known: Known, now_ms: int, waits_until_ms: int | None
+    definition: JobDefinition,
+    known: Known,
+    now_ms: int,
+    since_ms: int | None,
+    waits_until_ms: int | None,
 ) -> float | None:
     try:
-        due_ms = max(0, due_again(definition, known, now_ms).at_ms)
+        due_ms = max(0, due_again(definition, known, now_ms, since_ms or LONG_AGO_MS).at_ms)
     except Exception:  # a user's schedule; the scheduler logs the same as an error
         return None
     return max(due_ms or now_ms, waits_until_ms or 0) / 1000
@@ -158,17 +180,21 @@ def _progress(text: str | None) -> Progress | None:
 
 
 def upcoming(
-    statuses: Sequence[JobStatus], definitions: Sequence[JobDefinition], count: int
+    statuses: Sequence[JobStatus], definitions: Sequence[JobDefinition], count: int, now: float
 ) -> list[tuple[float, str]]:
     """The next `count` due times of all these jobs, with their names, the soonest first.
 
-    As if each ran when it is due, and at once: what is overdue is due now.
+    As if each ran when it is due, and at once: what is overdue is due `now`, and what is paused
+    when that is over.
     """
     by_name = {definition.name: definition for definition in definitions}
     heap = [
-        (round(status.next_due * 1000), status.name)
+        (round(max(now, status.next_due, status.paused_until or 0) * 1000), status.name)
         for status in statuses
-        if status.next_due is not None and status.enabled
+        if status.name in by_name
+        and status.next_due is not None
+        and status.enabled
+        and not (status.paused and status.paused_until is None)
     ]
     heapq.heapify(heap)
     found: list[tuple[float, str]] = []

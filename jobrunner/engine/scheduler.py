@@ -26,14 +26,16 @@ from ..signals import (
     job_claimed,
     send_nothing,
 )
-from ..store.answers import ANY, BY_HAND, Announced, Answer, Ask, Control, Known, Status
+from ..store.answers import Announced, Answer, Known, Status
 from ..store.redis import MAX_BATCH, RedisStore
 from .agenda import Agenda, Entry
+from .by_hand import claim_by_hand
 from .conditions import Conditions
 from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
+from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
 
@@ -90,9 +92,8 @@ class Scheduler:
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
-        store.on_control = self._touched
-        #: The jobs that people have touched, to be looked at in this tick; None: all of them.
-        self._names_touched: list[str] | None = []
+        self._touches = Touches(self._names, self._entry_of)
+        store.on_control = self._touches.hear
 
     def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
         """Tick until stopped, and while `lives()`; between ticks sleep until a job may be due,
@@ -119,24 +120,17 @@ class Scheduler:
             if self._stopping or not self.may_claim():
                 return []
             self._follow_registry()
-            looks = self._looks(everything)
+            looks = self._looks(everything) + self._touches.owed()
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
-            touched: list[Entry] = []
-            try:
-                # Every job once, and again what turned out to be due: a bound, no expectation.
-                for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
-                    batch = self._batch(looks, unanswered)
-                    if not batch and turn > 0:
-                        break
-                    started += self._ask(batch, unanswered)
-                    touched += (news := self._touched_entries())
-                    looks += news
-            except StoreError:
-                self._touched_again(touched)
-                raise
+            # Every job once, and again what turned out to be due: a bound, not an expectation.
+            for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
+                batch = self._batch(looks, unanswered)
+                if not batch and turn > 0:
+                    break
+                started += self._ask(batch, unanswered)
+                looks += self._touches.heard()
             self._ask_again(unanswered)
-            self._touched_again([entry for entry in touched if entry in unanswered])
             return started
 
     def look_at(self, name: str) -> None:
@@ -150,10 +144,9 @@ class Scheduler:
         """Claim a job now for this instance, due or not, and start its run; None: it is held."""
         with self._ticking:
             sent_at = self._clock.trust()
-            ask = Ask(definition, new_id(), ANY, LONG_AGO_MS, BY_HAND)
-            (answer,) = self._store.claim([ask])
-            if isinstance(answer, StoreError):
-                raise answer
+            answer = claim_by_hand(self._store, definition)
+            if answer.abandoned:
+                self._notices.abandoned(Entry(definition), answer.abandoned, answer.known)
             if answer.status is Status.CORRUPT:
                 raise parse_error(definition, answer.problem)
             if answer.status not in (Status.CLAIMED, Status.AGAIN):
@@ -216,6 +209,7 @@ class Scheduler:
         self._last_tick = now
         if everything:
             self._looks_owed = 0.0
+            self._agenda.put_off_no_more()
             return self._agenda.everything()
         self._looks_owed += len(self._agenda) * min(1.0, passed / self._resync_interval)
         number = int(self._looks_owed)
@@ -256,6 +250,7 @@ class Scheduler:
                 unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
+            self._touches.answered(entry.definition.name)
             if ask.note:
                 entry.has_told(ask.note)
             active = self._take_in(entry, answer, sent_at)
@@ -326,14 +321,14 @@ class Scheduler:
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""
-        if entry.is_late(now_ms) and entry.known is not None:
+        if entry.known is not None and self._agenda.is_outdated(entry, now_ms):
             # It waited too long, for a slot or for this instance.
             self._learn(entry, entry.known, now_ms)
             return False
         when = entry.definition.policies.when
         if when is None:
             return True
-        answer = self._conditions.ask(entry.definition.name, when)
+        answer = self._conditions.ask(entry.definition.name, when, entry.due_ms)
         if answer is True:
             return True
         self._agenda.put_off(entry, now_ms)
@@ -348,31 +343,27 @@ class Scheduler:
             entry.not_before_ms = LONG_AGO_MS
         self.look_at(name)
 
-    def _touched(self, control: Control) -> None:
-        if control.everything:
-            self._names_touched = None
-        elif self._names_touched is not None:
-            self._names_touched.extend(control.names)
+    def _names(self) -> list[str]:
+        """Of the jobs that this instance has to do with."""
+        ours = [entry.definition.name for entry in self._agenda.everything()]
+        return ours + [active.definition.name for active in self._executor.active()]
 
-    def _touched_entries(self) -> list[Entry]:
-        """What people have touched since the last call."""
-        names, self._names_touched = self._names_touched, []
-        if names is None:
-            return self._agenda.everything()
-        entries = [self._agenda.entry(name) for name in dict.fromkeys(names)]
-        return [entry for entry in entries if entry is not None]
-
-    def _touched_again(self, entries: list[Entry]) -> None:
-        """They were not looked at: the control stream, which was read, names them no more."""
-        if self._names_touched is not None:
-            self._names_touched.extend(entry.definition.name for entry in entries)
+    def _entry_of(self, name: str) -> Entry | None:
+        """The job of that name; of one that was taken away and still runs here an entry to look
+        at, for somebody may want to stop it.
+        """
+        entry = self._agenda.entry(name)
+        if entry is not None:
+            return entry
+        running = [a.definition for a in self._executor.active() if a.definition.name == name]
+        return Entry(running[0]) if running else None
 
     # -- between ticks -----------------------------------------------------------------------
 
     def _over(self, definition: JobDefinition, known: Known | None) -> None:
         """A run is over: learn what its answer told, and wake when that makes something due."""
         entry = self._agenda.entry(definition.name)
-        if entry is not None and entry.definition is definition and not entry.run_id:
+        if entry is not None and entry.definition.keys == definition.keys and not entry.run_id:
             if known is None:
                 self._agenda.shelve(entry)
                 self._agenda.put(entry, 0)

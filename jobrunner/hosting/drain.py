@@ -32,7 +32,8 @@ def drain(
 ) -> bool:
     """Stop one instance until trust second `deadline`. True when all runs ended by themselves."""
     running = len(executor.active())
-    logger.info("Stopping: %d runs may finish within %.1f s", running, deadline - trust())
+    left = max(0.0, deadline - trust())
+    logger.info("Stopping: %d runs may finish within %.1f s", running, left)
     executor.stop_starting()
     faults = [_tried(scheduler.stop_claiming)]
     by_themselves = executor.drain(deadline, INTERRUPT_SECONDS)

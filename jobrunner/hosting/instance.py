@@ -19,6 +19,7 @@ from ..clock import Clock, RedisClock
 from ..context import JobContext
 from ..database.fencing import install as install_fences
 from ..engine import controls
+from ..engine.by_hand import hear_of_cancels
 from ..engine.conditions import Conditions
 from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
@@ -173,7 +174,7 @@ class Instance:
             request,
             timeout=timeout,
             trust=self._trust,
-            sleep=gevent.sleep if self._home is None or is_patched() else time.sleep,
+            sleep=time.sleep if isinstance(self._home, ThreadHome) else gevent.sleep,
         )
 
     def run_here(
@@ -293,10 +294,14 @@ class Instance:
     def _join(self, runs: list[ActiveRun]) -> None:
         greenlets = [run.greenlet for run in runs if run.greenlet is not None]
         while [g for g in greenlets if not g.dead]:
-            seconds = self.keeper.expire() if self._home is None else None
-            if seconds is not None and self._in_process:
-                seconds = min(seconds, self.keeper.renew())
+            seconds = None
+            if self._home is None:
+                seconds = min(self.keeper.expire(), self._settings.check_interval)
+                if self._in_process:
+                    seconds = min(seconds, self.keeper.renew())
             gevent.joinall(greenlets, timeout=seconds)
+            if self._home is None and self.executor.active():
+                hear_of_cancels(self.store, self.executor)
 
     def _watch(self, alive: Callable[[], bool], still_here: Callable[[], None]) -> None:
         while alive() and self._drained is None:

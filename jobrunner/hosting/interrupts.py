@@ -12,7 +12,6 @@ import gevent
 
 from ..engine.active import ActiveRun
 from ..engine.executor import Executor
-from ..errors import RunCancelledError
 
 
 @contextmanager
@@ -26,10 +25,11 @@ def cancelled_by_interrupt(executor: Executor, active: ActiveRun) -> Iterator[li
     def cancel(number: int, frame: Any) -> None:
         interrupts.append(number)
         signal.signal(signal.SIGINT, before)
-        if active.in_body and gevent.getcurrent() is active.greenlet:
-            # In the middle of the job's own code, which may be waiting where no hub reaches it.
-            raise RunCancelledError(f"job {active.run.job!r} was interrupted by Ctrl-C")
         executor.cancel(active.run.id, "interrupted by Ctrl-C")
+        reason = active.stop_reason
+        if active.in_body and reason is not None and gevent.getcurrent() is active.greenlet:
+            # In the middle of the job's own code, which may be waiting where no hub reaches it.
+            raise reason
 
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

@@ -92,6 +92,13 @@ class Known(NamedTuple):
             return last
         return f"{last}/{self.abandoned_in_row}/{self.abandoned_ms}"
 
+    @property
+    def version_with_served(self) -> str:
+        """The version where each due time has a run of its own: two of them may start in one
+        millisecond, and differ in what they served alone.
+        """
+        return f"{self.version}@{NEVER if self.served_ms is None else self.served_ms}"
+
 
 class Answer(NamedTuple):
     """The answer to one ask."""
@@ -246,12 +253,7 @@ def described(
     """
     told = _told(before)
     schedule = str(definition.schedule)
-    seen = told.get("since")
-    since = {
-        name: ms
-        for name, ms in (seen.items() if isinstance(seen, dict) else ())
-        if isinstance(ms, int) and 0 <= ms <= now_ms
-    }
+    since = _since(told, now_ms)
     since_ms = since.pop(schedule, now_ms)
     since = {**dict(list(since.items())[-_SCHEDULES + 1 :]), schedule: since_ms}
     origin = told.get("origin")
@@ -265,6 +267,20 @@ def described(
         "instances": [*others[1 - _ANNOUNCERS :], instance],
     }
     return json.dumps(words), Announced(moved, since_ms)
+
+
+def since_of(definition: JobDefinition, raw: Any, now_ms: int) -> int | None:
+    """When the fleet first saw the job's schedule; None: it has not."""
+    return _since(_told(raw), now_ms).get(str(definition.schedule))
+
+
+def _since(told: dict[str, Any], now_ms: int) -> dict[str, int]:
+    seen = told.get("since")
+    return {
+        name: ms
+        for name, ms in (seen.items() if isinstance(seen, dict) else ())
+        if isinstance(ms, int) and 0 <= ms <= now_ms
+    }
 
 
 def announcers_of(raw: Any) -> list[str]:

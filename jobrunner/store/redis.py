@@ -38,6 +38,7 @@ from .answers import (
     finish_of,
     instance_of,
     peek_of,
+    since_of,
     text,
 )
 from .calls import Calls
@@ -193,14 +194,23 @@ class RedisStore(Calls):
         self._look_at_eviction()
         return announced
 
+    def since(self, definitions: Sequence[JobDefinition]) -> list[int | None]:
+        """When the fleet first saw the schedule of each, in ms; None: it has not."""
+        now_ms = self.now_ms()
+        found: list[int | None] = []
+        for start in range(0, len(definitions), MAX_BATCH):
+            chunk = definitions[start : start + MAX_BATCH]
+            told = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
+            found += [since_of(d, raw, now_ms) for d, raw in zip(chunk, told, strict=True)]
+        return found
+
     def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
         """Do what a person asks of a job, and let the fleet know: `control.lua` says what."""
         slot = self._slot_of(definition)
         batch = Batch(list(definition.encoded_keys), [what, *arguments])
         answer = controlled_of(self._told(self._sent(scripts.control, {slot: batch}))[slot])
         if answer.status == "done":
-            stream = ("XADD", self._fleet.control, "MAXLEN", "~", CONTROL_LENGTH, "*")
-            self._command(*stream, "job", definition.name)
+            self._spread_the_word(definition.name)
         return answer
 
     def introduce(self, host: str, pid: int, tags: tuple[str, ...]) -> None:
@@ -208,8 +218,10 @@ class RedisStore(Calls):
         seconds, micros = self._command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         self._command("ZADD", self._fleet.instances, now_ms, self._instance)
-        living = {text(member) for member in self._command("ZRANGE", self._fleet.instances, 0, -1)}
-        gone = [i for i in map(text, self._command("HKEYS", self._fleet.hosts)) if i not in living]
+        # In this order: who comes meanwhile is among the living before it says where.
+        told = [text(one) for one in self._command("HKEYS", self._fleet.hosts)]
+        living = {text(one) for one in self._command("ZRANGE", self._fleet.instances, 0, -1)}
+        gone = [one for one in told if one not in living]
         if gone:
             self._command("HDEL", self._fleet.hosts, *gone)
         words = {"host": host, "pid": pid, "tags": tags, "started_ms": now_ms}
@@ -289,6 +301,23 @@ class RedisStore(Calls):
         if told is not None:
             self._control_read = told.newest
             self.on_control(told)
+
+    def _spread_the_word(self, name: str) -> None:
+        stream = ("XADD", self._fleet.control, "MAXLEN", "~", CONTROL_LENGTH, "*")
+        try:
+            self._command(*stream, "job", name)
+        except StoreError as error:
+            if not self.link.up:
+                raise
+            # A key of a wrong type. What was asked for is done, and the rolling look finds it.
+            logger.error(
+                "Job %s was touched, and the other instances hear of it late: they cannot be told "
+                "by %r (%s); delete that key in Redis",
+                name,
+                self._fleet.control,
+                error,
+                extra={"job": name},
+            )
 
     def _injected_ms(self) -> int | str:
         injected = self._clock.injected_ms()

@@ -18,6 +18,9 @@ from tests.support.wait import wait_for
 
 RECORDS, LATENESS = "records", "lateness"
 
+#: A key that lets the runs end which wait for it.
+OPEN = "open"
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:

@@ -6,8 +6,9 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
-from jobrunner.store.answers import Known, Status
+from jobrunner.store.answers import ANY, BY_HAND, Ask, Known, Status
 
+from .controlling import claim, look, ran, trigger
 from .fleet import MINUTE, NOON, Fleet, job
 
 
@@ -206,3 +207,108 @@ def test_a_claim_that_arrives_after_several_give_backs_is_not_granted(
 
     assert {Status.CHANGED} == {fleet.claim(purge, run_id).status for run_id in runs}
     assert Status.CLAIMED == fleet.claim(purge, "run-9").status
+
+
+class TestAClaimThatArrivesAfterIt:
+    """The claim was on its way when its instance stopped: nobody would run what it is granted."""
+
+    def test_when_the_give_back_found_nothing(
+        self, fleet: Fleet, ran_before: JobDefinition
+    ) -> None:
+        assert not fleet.give_back(ran_before, "run-1")
+        before = fleet.stored(ran_before)
+
+        assert Status.CHANGED == fleet.claim(ran_before, "run-1", NOON).status
+
+        assert before == fleet.stored(ran_before)
+        assert Status.CLAIMED == fleet.claim(ran_before, "run-2", NOON, store=fleet.two).status
+
+    def test_when_the_give_back_undid_its_first_copy(
+        self, fleet: Fleet, ran_before: JobDefinition
+    ) -> None:
+        fleet.claimed(ran_before, "run-1", NOON)
+        assert fleet.give_back(ran_before, "run-1")
+        before = fleet.stored(ran_before)
+
+        assert Status.CHANGED == fleet.claim(ran_before, "run-1", NOON).status
+
+        assert before == fleet.stored(ran_before)
+        assert Status.CLAIMED == fleet.claim(ran_before, "run-2", NOON, store=fleet.two).status
+
+    def test_of_a_job_that_was_never_seen(self, fleet: Fleet, purge: JobDefinition) -> None:
+        assert not fleet.give_back(purge, "run-1")
+
+        assert Status.CHANGED == fleet.claim(purge, "run-1").status
+        assert Status.CLAIMED == fleet.claim(purge, "run-2").status
+
+    def test_whatever_it_was_claimed_from(self, fleet: Fleet, purge: JobDefinition) -> None:
+        trigger(fleet, purge, "request-1")
+        fleet.give_back(purge, "run-1")
+
+        (by_hand,) = fleet.one.claim([Ask(purge, "run-1", ANY, -(10**15), BY_HAND)])
+
+        assert [Status.CHANGED] * 2 == [by_hand.status, claim(fleet, purge, "run-1").status]
+        assert "request-1" == look(fleet, purge).request
+
+    def test_while_a_successor_runs(self, fleet: Fleet, ran_before: JobDefinition) -> None:
+        fleet.give_back(ran_before, "run-1")
+        fleet.claimed(ran_before, "run-2", NOON)
+        before = fleet.stored(ran_before)
+
+        assert Status.CHANGED == fleet.claim(ran_before, "run-1", NOON).status
+
+        assert before == fleet.stored(ran_before)
+
+
+class TestWhatPeopleAsked:
+    def test_a_request_is_there_again_for_anybody(self, fleet: Fleet, purge: JobDefinition) -> None:
+        ran(fleet, purge, "run-0")
+        trigger(fleet, purge, "request-1")
+        before = without_token(fleet.stored(purge))
+        assert "" == claim(fleet, purge, "run-1").known.request
+
+        assert fleet.give_back(purge, "run-1")
+
+        assert before == without_token(fleet.stored(purge))
+        assert Status.CLAIMED == claim(fleet, purge, "run-2", fleet.two).status
+        fleet.finish(purge, "run-2", store=fleet.two)
+        assert "request-1" == fleet.one.history(purge, 1)[0].request
+        assert "" == look(fleet, purge).request
+
+    def test_one_that_came_since_is_as_good(self, fleet: Fleet, purge: JobDefinition) -> None:
+        trigger(fleet, purge, "request-1")
+        claim(fleet, purge, "run-1")
+        trigger(fleet, purge, "request-2", queue=True)
+
+        fleet.give_back(purge, "run-1")
+
+        assert "request-2" == look(fleet, purge).request
+
+    def test_that_somebody_cancelled_the_run_is_forgotten(
+        self, fleet: Fleet, purge: JobDefinition
+    ) -> None:
+        claim(fleet, purge, "run-1")
+        fleet.one.control(purge, "cancel")
+
+        fleet.give_back(purge, "run-1")
+
+        assert look(fleet, purge).touched is None
+
+    def test_a_pause_that_came_since_stays(self, fleet: Fleet, purge: JobDefinition) -> None:
+        claim(fleet, purge, "run-1")
+        fleet.one.control(purge, "pause", "-", "")
+
+        fleet.give_back(purge, "run-1")
+
+        assert Status.PAUSED == claim(fleet, purge, "run-2").status
+
+
+def test_the_due_time_is_not_served(fleet: Fleet, ran_before: JobDefinition) -> None:
+    served_ms = look(fleet, ran_before).served_ms
+    assert NOON == served_ms
+    answer = claim(fleet, ran_before, "run-1")
+    assert NOON + MINUTE == answer.known.served_ms
+
+    fleet.give_back(ran_before, "run-1")
+
+    assert served_ms == look(fleet, ran_before).served_ms

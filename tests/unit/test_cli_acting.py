@@ -94,7 +94,7 @@ class TestPause:
     ("command", "answer", "told"),
     [
         ("resume", None, "Resumed 'report'."),
-        ("reset", None, "Reset 'report'."),
+        ("reset", None, "Reset 'report': it is due now."),
         ("cancel", "run-1", "Told run run-1 of 'report' to end."),
     ],
 )

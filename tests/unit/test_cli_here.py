@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
 
 from jobrunner import RefusedError
+from jobrunner.faces.cli.log import LogLines, shown_by
 from jobrunner.run import HistoryEntry, Outcome, Progress
 
 from .shells import NASTY, NOW, Shell, entry, raw_controls
@@ -97,3 +99,53 @@ def test_serve_where_jobs_are_off_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
 
 def test_init_db_without_a_database_is_a_failure(shell: Shell) -> None:
     assert "SQLALCHEMY_DATABASE_URI" in shell("init-db", code=1).stderr
+
+
+class TestWhatIsLoggedMeanwhile:
+    @pytest.fixture
+    def logger(self, monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+        """The library's, in an application that has set up no logging."""
+        logger = logging.getLogger("jobrunner")
+        # But for pytest, whose handlers the root has.
+        monkeypatch.setattr(type(logger), "hasHandlers", lambda self: bool(self.handlers))
+        assert [] == logger.handlers
+        return logger
+
+    def test_is_harmless_to_a_terminal(
+        self, logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with shown_by(LogLines()):
+            try:
+                raise ValueError(NASTY)
+            except ValueError:
+                logger.exception("Job %s failed", NASTY)
+            logger.info("nothing to read")
+        with shown_by(LogLines(tracebacks=False)):
+            logger.error("told", exc_info=ValueError("not told"))
+
+        shown = capsys.readouterr().err
+        assert [] == raw_controls(shown)
+        assert "Traceback" in shown
+        assert shown.endswith("\ntold\n")
+        assert "nothing to read" not in shown
+        assert [] == logger.handlers
+
+    def test_a_run_tells_its_traceback_once(self, shell: Shell, logger: logging.Logger) -> None:
+        result = shell("run", "purge", code=1)
+
+        assert 1 == result.stderr.count("Traceback")
+        assert "Job purge finished with error" in result.stderr
+        assert [] == raw_controls(result.stderr)
+
+    def test_an_application_that_logs_itself_is_left_to_do_so(
+        self, logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        logger.addHandler(logging.NullHandler())
+        try:
+            with shown_by(LogLines()):
+                logger.error("somewhere else")
+            assert 1 == len(logger.handlers)
+        finally:
+            logger.handlers.clear()
+
+        assert "" == capsys.readouterr().err

@@ -153,7 +153,7 @@ def test_keys_that_cannot_be_read_are_named_each() -> None:
     found = list(findings.readable(broken))
 
     assert [Level.FAIL, Level.FAIL] == levels(found)
-    assert_mended(found[0], Level.FAIL, "'a'", "x", "'{shop}:job:a'")
+    assert_mended(found[0], Level.FAIL, "'a'", "x", "flask jobs reset 'a'")
     assert [Level.OK] == levels(findings.readable([status("b")]))
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from jobrunner.faces.cli.group import jobs
+from jobrunner.policies import Policies
 from jobrunner.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -46,6 +49,23 @@ def test_the_table_of_settings_is_the_settings() -> None:
     rows = re.findall(r"^\| `JOBRUNNER_(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
 
     assert [row(spec) for spec in fields(Settings)] == [tuple(found) for found in rows]
+
+
+def test_the_list_of_what_there_is_names_each_command_and_policy() -> None:
+    section = README[README.index("## What there is") : README.index("## Testing them")]
+    commands = section[section.index("**[The command line]") : section.index("**[Signals]")]
+    named = {name.removeprefix("flask jobs ") for name in re.findall(r"`([a-z -]+)`", commands)}
+
+    assert set(jobs.commands) == named
+    left_out = {spec.name for spec in fields(Policies) if f"`{spec.name}" not in section}
+    assert {"max_catch_up", "enabled"} == left_out
+
+
+def test_what_it_links_to_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", README)
+
+    assert 6 <= len(links)
+    assert [] == [link for link in links if not (ROOT / link).exists()]
 
 
 def row(spec: object) -> tuple[str, str, str, str]:

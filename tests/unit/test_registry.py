@@ -160,6 +160,8 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_all(registry: Registry)
 
     with pytest.raises(UnknownJobError, match=r"no job 'purge_session': did you mean 'purge ses"):
         registry.get("purge_session")
+    with pytest.raises(UnknownJobError, match=r"did you mean 'purge sessions'"):
+        registry.get("PURGE SESSIONS")
     with pytest.raises(UnknownJobError, match=r"no job 'x': known are \['purge sessions'\]"):
         registry.get("x")
     with pytest.raises(UnknownJobError, match=r"no job None"):

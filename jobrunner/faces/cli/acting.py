@@ -68,7 +68,7 @@ def pause(
 @command("resume")
 @job_name
 def resume(name: str) -> None:
-    """End a pause."""
+    """End a pause, and a quarantine."""
     state().resume(name)
     say(f"Resumed {name!r}.")
 
@@ -76,12 +76,12 @@ def resume(name: str) -> None:
 @command("reset")
 @job_name
 def reset(name: str) -> None:
-    """Forget when a job last started.
+    """Make a job due at once.
 
-    And its quarantine: it is due as if it had never run.
+    As if it had never run; a key that cannot be read is made anew.
     """
     state().reset(name)
-    say(f"Reset {name!r}.")
+    say(f"Reset {name!r}: it is due now.")
 
 
 @command("cancel")

@@ -16,6 +16,7 @@ from flask import current_app
 from flask.cli import AppGroup, ScriptInfo
 
 from ...errors import JobRunnerError, RefusedError, UnknownJobError
+from .log import LogLines, shown_by
 from .screen import say
 
 if TYPE_CHECKING:
@@ -51,13 +52,17 @@ class RefusedProblem(Problem):
     exit_code = 3
 
 
-def command(name: str) -> Callable[[Callable[P, R]], click.Command]:
-    """A command of the group, whose errors of the library end with their exit code."""
+def command(
+    name: str, log: logging.Handler | None = None
+) -> Callable[[Callable[P, R]], click.Command]:
+    """A command of the group, whose errors of the library end with their exit code. `log` shows
+    what is logged meanwhile, where nobody else does.
+    """
 
     def decorate(function: Callable[P, R]) -> click.Command:
         @wraps(function)
         def told(*args: P.args, **kwargs: P.kwargs) -> R:
-            with telling_errors():
+            with telling_errors(), shown_by(log or LogLines()):
                 return function(*args, **kwargs)
 
         made: click.Command = jobs.command(name)(told)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...run import Progress
 from . import words
 from .group import Problem, command, job_name, state
+from .log import LogLines
 from .reports import end_with
 from .safe import safe
 from .screen import console, drawn_text, draws, say
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-@command("run")
+@command("run", LogLines(tracebacks=False))  # its end tells the traceback
 @job_name
 def run(name: str) -> None:
     """Run a job in this process now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import tzinfo
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,7 +47,7 @@ class View(NamedTuple):
     foot: str
 
 
-@command("watch")
+@command("watch", logging.NullHandler())  # the foot of the screen says what goes wrong
 def watch() -> None:
     """Follow the jobs on a screen.
 

@@ -8,9 +8,10 @@
 --       6 the id of the newest entry of the control stream that the instance has read, or ''
 --       then for each job:
 --       run id ('': only look), the version it was computed from (the last start in ms, '-':
---       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; '?':
---       not known; '*': whatever it is), the last ms at which it is early, its due time in ms
---       (0: now; -1: out of turn, for the request; -2: out of turn, by hand), a note ('': none)
+--       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; with
+--       '@MS' the last due time served, '-': none; '?': not known; '*': whatever it is), the last
+--       ms at which it is early, its due time in ms (0: now; -1: out of turn, for the request; -2:
+--       out of turn, by hand), a note ('': none)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
 -- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
 --         as abandoned, detail, due in ms, the part of the note that is new } ... }, for each job
@@ -108,9 +109,9 @@ local function skip(keys, reason, times)
 end
 
 local function take_note(keys, job, note)
-  local reason, list = string.match(note, '^(%a+):([%d,]+)$')
+  local reason, list = string.match(note, '^(%a+):([%d,-]+)$')
   local times = {}
-  for ms in string.gmatch(list, '%d+') do
+  for ms in string.gmatch(list, '%-?%d+') do
     times[#times + 1] = tonumber(ms)
   end
   if reason ~= 'overdue' then
@@ -125,7 +126,8 @@ local function take_note(keys, job, note)
 end
 
 local function claim(keys, job, run, due_ms)
-  local of_schedule, request = due_ms >= 0, ''
+  -- What is repeated was served when it was claimed first, or was out of turn.
+  local of_schedule, request = due_ms >= 0 and due_ms ~= job.abandoned_due_ms, ''
   if due_ms == OF_REQUEST then
     request = job.trigger
     redis.call('HDEL', keys.state, 'trigger')
@@ -194,6 +196,11 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if run ~= '' and string.find(' ' .. job.given_back .. ' ', ' ' .. run .. ' ', 1, true) then
     return answer('changed')  -- given back before its claim arrived
   end
+  local served = string.match(computed_from, '@(.*)$')
+  if served and served ~= (job.served_ms and text(job.served_ms) or '-') then
+    return answer('changed')  -- by a run that started in the same millisecond as the one before
+  end
+  computed_from = string.match(computed_from, '^[^@]*')
   if computed_from ~= '*' and version(job) ~= computed_from then
     return answer('changed')
   end

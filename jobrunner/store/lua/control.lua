@@ -51,7 +51,8 @@ elseif what == 'pause' then
 elseif what == 'resume' then
   redis.call('HDEL', keys.state, 'paused', 'pause_reason', 'abandoned_in_row', 'abandoned_ms')
 elseif what == 'reset' then
-  redis.call('DEL', keys.k)  -- last_ms stays: it says when the running run has started
+  -- last_ms stays: without k it decides nothing, and the run that goes on started then.
+  redis.call('DEL', keys.k)
   redis.call('HDEL', keys.state, 'served_ms', 'abandoned_in_row', 'abandoned_ms')
   redis.call('HSET', keys.state, 'first_seen_ms', '-1000000000000000')  -- long ago: due at once
 elseif what == 'cancel' then

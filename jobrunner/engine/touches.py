@@ -1,0 +1,50 @@
+"""The jobs that people have touched, until Redis has told what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..store.answers import Control
+from .agenda import Entry
+
+
+class Touches:
+    """Looks that are owed: the stream tells of a touch once, and the look after it may fail."""
+
+    def __init__(
+        self, names: Callable[[], Iterable[str]], entry_of: Callable[[str], Entry | None]
+    ) -> None:
+        self._names = names
+        self._entry_of = entry_of
+        self._heard: dict[str, None] = {}
+        self._owed: dict[str, None] = {}
+
+    def hear(self, control: Control) -> None:
+        """Take in what one call heard. Its own answers may be older, on a Cluster."""
+        names = self._names() if control.everything else control.names
+        self._heard.update(dict.fromkeys(names))
+
+    def owed(self) -> list[Entry]:
+        """All that is to be looked at, for a tick that begins."""
+        self.heard()
+        return self._entries(self._owed)
+
+    def heard(self) -> list[Entry]:
+        """What was heard of since the last call; owed from now on."""
+        heard, self._heard = self._heard, {}
+        self._owed.update(heard)
+        return self._entries(heard)
+
+    def answered(self, name: str) -> None:
+        """Redis has told how the job stands, to a call that was sent when the touch was known."""
+        self._owed.pop(name, None)
+
+    def _entries(self, names: Iterable[str]) -> list[Entry]:
+        found = []
+        for name in list(names):
+            entry = self._entry_of(name)
+            if entry is None:
+                self._owed.pop(name, None)  # no job of ours
+            else:
+                found.append(entry)
+        return found
