@@ -70,17 +70,13 @@ class Entry:
         """Whether a claim could succeed, as far as is known here; else it is only looked at."""
         return self.computed_from != UNKNOWN and now_ms > self.early_until_ms
 
-    def ask(self, now_ms: int) -> Ask:
-        """The question for Redis: a claim when there is a run id, else a look.
-
-        A claim without an answer that has become too late is only asked whether it was granted.
-        """
-        only_again = self.run_id and self.is_late(now_ms)
+    def ask(self) -> Ask:
+        """The question for Redis: a claim when there is a run id, else a look."""
         return Ask(
             self.definition,
             self.run_id,
             self.computed_from,
-            NEVER_MS if only_again else self.early_until_ms,
+            self.early_until_ms,
             self.due_ms,
             self.note,
         )

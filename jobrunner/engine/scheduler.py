@@ -222,6 +222,7 @@ class Scheduler:
         # A claim without an answer may have been granted.
         slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
         claims, batch = self._agenda.take_due(now_ms, max(0, slots), MAX_BATCH)
+        claims = self._still_in_time(claims, now_ms, unanswered)
         for entry in claims:
             if entry.run_id or self._may_run(entry, now_ms):
                 entry.run_id = entry.run_id or new_id()
@@ -234,11 +235,33 @@ class Scheduler:
                 batch.append(entry)
         return batch
 
+    def _still_in_time(
+        self, claims: list[Entry], now_ms: int, unanswered: list[Entry]
+    ) -> list[Entry]:
+        """Without claims whose answers were lost and that are too late now: they are given back,
+        for they may have been granted, or may yet arrive.
+        """
+        late = [entry for entry in claims if entry.run_id and entry.is_late(now_ms)]
+        if not late:
+            return claims
+        try:
+            undone = self._store.give_back([(entry.definition, entry.run_id) for entry in late])
+        except StoreError:
+            self._ask_again([*unanswered, *claims])
+            raise
+        for entry, answer in zip(late, undone, strict=True):
+            if isinstance(answer, StoreError):
+                unanswered.append(entry)
+                continue
+            entry.run_id = ""
+            if entry.known is not None:
+                self._learn(entry, entry.known, now_ms)
+        return [entry for entry in claims if entry not in late]
+
     def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
         """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
         sent_at = self._clock.trust()
-        now_ms = self._clock.now_ms() or 0
-        asks = [entry.ask(now_ms) for entry in batch]
+        asks = [entry.ask() for entry in batch]
         try:
             answers = self._store.claim(asks)
         except StoreError:

@@ -1,4 +1,4 @@
-"""Stories by hand, of what people ask while something goes wrong."""
+"""Stories by hand, of what people ask while something goes wrong, and of what comes too late."""
 
 from __future__ import annotations
 
@@ -71,3 +71,17 @@ def test_a_request_that_arrives_twice_is_answered_once() -> None:
     world = story(JobPlan("a", 30.0), Control(5.0, "trigger", "a", mishap=twice))
 
     assert ["", "q1"] == [record.request for record in world.watch.runs.values()]
+
+
+@pytest.mark.parametrize("arrives", ["lost request", "lost answer", "late request"])
+def test_a_claim_without_an_answer_is_not_granted_after_the_grace(arrives: str) -> None:
+    """Nor is one that arrives when its sender has given it up: nobody would run it."""
+    fault = Fault(2.0, arrives, 0, 1.5, "claim")
+
+    world = story(JobPlan("a", 5.0, grace=0.5), faults=(fault,))
+
+    runs = [record for record in world.watch.runs.values() if not record.given_back]
+    assert len(runs) > 1
+    assert all(record.due is not None for record in runs)
+    assert [Outcome.SUCCEEDED] * len(runs) == [record.outcome for record in runs]
+    assert any("give back a=" in line for line in world.history)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from jobrunner import cron, every
 from jobrunner.engine.agenda import Agenda, Entry
-from jobrunner.engine.due import NEVER_MS
-from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.store.answers import NEVER, UNKNOWN
 
-from .agendas import MINUTE, NOON, agenda_of, job, known, learnt, names, nothing, take
+from .agendas import MINUTE, NOON, agenda_of, job, known, learnt, names, take
 
 
 class TestTheHeap:
@@ -18,7 +16,7 @@ class TestTheHeap:
         assert 0 == agenda.next_ms()
         claims, looks = agenda.take_due(NOON, 100, 500)
         assert ([], ["a", "b"]) == (names(claims), names(looks))
-        assert [(UNKNOWN, "")] * 2 == [e.ask(NOON)[2:0:-1] for e in looks]
+        assert [(UNKNOWN, "")] * 2 == [e.ask()[2:0:-1] for e in looks]
         assert agenda.next_ms() is None
 
     def test_a_job_that_never_ran_is_claimed_at_once(self) -> None:
@@ -201,7 +199,7 @@ class TestTheRollingLook:
         assert ([], []) == take(agenda, NOON)
         assert agenda.next_ms() is None
         assert ["a"] == names(agenda.take_slice(1)) == names(agenda.everything())
-        assert UNKNOWN == entry.ask(NOON).computed_from
+        assert UNKNOWN == entry.ask().computed_from
 
 
 class TestFollowingTheRegistry:
@@ -233,26 +231,3 @@ class TestFollowingTheRegistry:
         assert agenda.next_ms() is None
         assert agenda.entry("a") is None
         assert [] == agenda.take_slice(1) == agenda.everything()
-
-
-class TestLateness:
-    def entry(self) -> Entry:
-        """Of a job that skips what is later than a minute, due at NOON."""
-        written = FunctionJob(nothing, every(minutes=1), name="purge", misfire="skip")
-        definition = JobDefinition.of(written, "shop")
-        return learnt(definition, known(NOON - MINUTE))[1]
-
-    def test_a_claim_without_an_answer_is_asked_again_while_it_is_in_time(self) -> None:
-        entry = self.entry()
-        entry.run_id = "run-1"
-
-        assert ("run-1", NOON) == entry.ask(NOON + MINUTE)[1:4:2]
-
-    def test_later_only_whether_it_was_granted(self) -> None:
-        entry = self.entry()
-        entry.run_id = "run-1"
-
-        assert ("run-1", NEVER_MS) == entry.ask(NOON + MINUTE + 1)[1:4:2]
-
-    def test_a_look_is_as_ever(self) -> None:
-        assert ("", NOON) == self.entry().ask(NOON + MINUTE + 1)[1:4:2]
