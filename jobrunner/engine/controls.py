@@ -33,7 +33,8 @@ def trigger(store: RedisStore, definition: JobDefinition, *, queue: bool) -> str
     if answer.status == "held":
         raise RefusedError(
             f"job {definition.name!r} is running (run {answer.detail} of instance "
-            f"{answer.instance}): wait until it has ended, or let the request wait (queue=True)."
+            f"{answer.instance}): wait until it has ended, or let the request wait for that "
+            f"(queue=True, --queue)."
         )
     return answer.detail
 

@@ -54,7 +54,7 @@ class Notices:
         for ms in map(int, times.split(",")):
             if reason == "overdue":
                 logger.error(
-                    "Job %s is overdue: it has had no success for more than %g s",
+                    "Job %s is overdue: it has had no success for %g s",
                     name,
                     entry.definition.policies.expect,
                     extra={"job": name},
