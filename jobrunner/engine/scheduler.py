@@ -85,7 +85,7 @@ class Scheduler:
         self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
-        self._stopping = False
+        self.is_stopping = False
         self._ticking = RLock()
         self._wake = Event()
         self._sleeps_until_ms: float | None = None
@@ -99,7 +99,7 @@ class Scheduler:
         """Tick until stopped, and while `lives()`; between ticks sleep until a job may be due,
         at most the check interval. Nothing that goes wrong in a tick ends the loop.
         """
-        while lives() and not self._stopping:
+        while lives() and not self.is_stopping:
             try:
                 self.tick()
             except StoreError:
@@ -117,7 +117,7 @@ class Scheduler:
         """
         with self._ticking:
             self._executor.flush()
-            if self._stopping or not self.may_claim():
+            if self.is_stopping or not self.may_claim():
                 return []
             self._follow_registry()
             looks = self._looks(everything) + self._touches.owed()
@@ -155,7 +155,7 @@ class Scheduler:
 
     def stop_claiming(self) -> None:
         """Claim nothing more, and give back the claims whose answers were lost."""
-        self._stopping = True
+        self.is_stopping = True
         self._wake.set()
         with self._ticking:
             unanswered = [entry for entry in self._agenda.everything() if entry.run_id]

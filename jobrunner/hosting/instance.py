@@ -147,7 +147,7 @@ class Instance:
         else:
             home.call(self.keeper.start)
         home.spawn(lambda: self._loop_around(self.keeper.expire))
-        home.spawn(lambda: self._loop_around(self.executor.remind))
+        home.spawn(lambda: self._loop_around(self._remind))
         home.spawn(lambda: self.progress.loop(lambda: self.is_here))
         home.spawn(lambda: self.scheduler.loop(lambda: self.is_here))
         atexit.register(self.stop)
@@ -265,6 +265,12 @@ class Instance:
                 logger.exception("Could not keep leases: an error of jobrunner itself")
                 seconds = _RETRY_SECONDS
             gevent.sleep(seconds)
+
+    def _remind(self) -> float:
+        seconds = self.executor.remind()
+        if self.scheduler.is_stopping and self.executor.active():
+            hear_of_cancels(self.store, self.executor)  # nobody ticks any more
+        return seconds
 
     def _tick(self, wait: bool) -> None:
         started = self.scheduler.tick(everything=True)

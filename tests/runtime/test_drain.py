@@ -140,6 +140,26 @@ def test_what_outlives_the_drain_timeout_is_interrupted_recorded_and_free_at_onc
 
 
 @both_ways
+def test_a_run_is_cancelled_also_while_its_instance_drains(
+    redis_url: str, observe: Observe, patched: bool
+) -> None:
+    way = "sleeps" if patched else "checks"
+    with Play(
+        drains, patched=patched, redis_url=redis_url, way=way, lease=60.0, timeout=60.0
+    ) as one:
+        one.wait_for("started")
+        one.say("stop")
+        one.wait_for("stopping")
+        looking = observe(redis_url, "drain", "work")
+        looking.cancel("work")
+        one.wait_for("stopped")
+        (entry,) = looking.history("work")
+        assert Outcome.CANCELLED == entry.outcome
+        one.say("go")
+        assert one.end() is True
+
+
+@both_ways
 def test_what_ignores_the_interrupt_keeps_its_lease(
     redis_url: str, observe: Observe, patched: bool
 ) -> None:

@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from tests.support.binaries import find_mariadb, find_postgres, find_redis
 from tests.support.server import Server, as_user
+from tests.support.wait import wait_for
 
 MISSING = "no {} here; `.ci/servers` says how to get it"
 
@@ -62,9 +63,15 @@ class RedisServer(Server):
         dump = self.folder / "dump.rdb"
         dump.unlink(missing_ok=True)
         if keep_data and self.running:
-            with self.client() as client:
-                client.save()
+            wait_for(self._saved, message="a Redis that can save: it may still be loading")
         super().stop()
+
+    def _saved(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.save())
+        except redis.BusyLoadingError:
+            return False
 
     def restart(self, keep_data: bool = True) -> None:
         """Stop and start on the same port."""
