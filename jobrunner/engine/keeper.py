@@ -6,8 +6,8 @@ around the second. A job that computes for minutes without yielding keeps its le
 
 The thread calls only its own store (a client of its own) and the trust clock. It never logs,
 signals or takes a `threading` lock: under monkey patching those belong to the hub, and were
-seen to lose wake-ups. It reads the leases from a dict that is replaced whole, waits on an
-original `_thread` lock, and reports to the hub through `run_callback_threadsafe`.
+seen to lose wake-ups. It goes through a copy of the leases, waits on an original `_thread` lock,
+and reports to the hub through `run_callback_threadsafe`.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ class LeaseKeeper:
 
     def hold(self, lease: Lease) -> None:
         """Keep `lease` until it is released."""
-        self._leases = {**self._leases, lease.run_id: lease}
+        self._leases[lease.run_id] = lease
 
     def release(self, run_id: str) -> None:
         """Keep it no more: its finish is acknowledged, or it was given back."""
-        self._leases = {k: lease for k, lease in self._leases.items() if k != run_id}
+        self._leases.pop(run_id, None)
 
     def renew(self) -> float:
         """Renew every lease that is still ours. Returns the seconds until the next time."""
-        ours = [lease for lease in self._leases.values() if not lease.gone]
+        ours = [lease for lease in self._snapshot() if not lease.gone]
         failed = False
         for start in range(0, len(ours), MAX_BATCH):
             failed |= not self._renew_batch(ours[start : start + MAX_BATCH])
@@ -91,7 +91,7 @@ class LeaseKeeper:
         """Tell runs whose lease is trusted no more. Returns the seconds until the next time."""
         now = self._trust()
         wait = self._lease / 3
-        for lease in self._leases.values():
+        for lease in self._snapshot():
             if lease.told:
                 continue
             if lease.trusted_until <= now:
@@ -112,6 +112,12 @@ class LeaseKeeper:
         else:
             self._thread.stop()
             self._thread = None
+
+    def _snapshot(self) -> list[Lease]:
+        """The leases of this moment, for the thread too: a dict is copied in one step, and what is
+        held and released meanwhile does not disturb who goes through the copy.
+        """
+        return list(self._leases.copy().values())
 
     def _renew_batch(self, batch: list[Lease]) -> bool:
         sent_at = self._trust()
