@@ -1,4 +1,4 @@
-"""A thousand runs that succeed, raise, are killed and are interrupted leave nothing behind."""
+"""A thousand runs that succeed, raise, time out, are killed or interrupted leave nothing behind."""
 
 import time
 from collections import Counter
@@ -22,7 +22,8 @@ ENDS = {
     "be_killed": 160,
     "be_killed_in_a_query": 50,
     "time_itself_out": 50,
-    "succeed": 400,
+    "run_out_of_time": 60,
+    "succeed": 340,
     "fail": 300,
 }
 INTERRUPTED = 40
@@ -34,7 +35,7 @@ QUERY = text("SELECT pg_sleep(0.5)")
 
 
 class Ends(Uses):
-    """Also dies of a kill from outside, or of a time limit of its own."""
+    """Also dies of a kill from outside, or of a time limit: its own, or the policy's."""
 
     def be_killed(self, ctx: JobContext, session: Session) -> None:
         _kill_soon()
@@ -49,6 +50,9 @@ class Ends(Uses):
         with gevent.Timeout(0.02):  # a BaseException, in the middle of a query
             session.execute(QUERY)
 
+    def run_out_of_time(self, ctx: JobContext, session: Session) -> None:
+        session.execute(QUERY)
+
 
 def _kill_soon() -> None:
     gevent.spawn_later(0.02, gevent.getcurrent().kill, block=False)
@@ -61,6 +65,9 @@ def runs_a_thousand(stage: Stage, redis_url: str, database_url: str) -> int:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": 60, "max_overflow": 0}
     db = SQLAlchemy(app)
     jobs = [Ends(stage, db, i, end) for end, number in ENDS.items() for i in range(number)]
+    for job in jobs:
+        if job.name.startswith("run_out_of_time"):
+            job.timeout = 0.02
     runner = JobRunner(
         app,
         jobs=jobs,
@@ -72,7 +79,10 @@ def runs_a_thousand(stage: Stage, redis_url: str, database_url: str) -> int:
     )
     runner.start()
     wait_for(
-        lambda: sum(s.succeeded + s.failed for s in runner.status()) == len(jobs) - INTERRUPTED,
+        lambda: (
+            sum(s.succeeded + s.failed + s.timed_out for s in runner.status())
+            == len(jobs) - INTERRUPTED
+        ),
         timeout=120,
         every=0.5,
     )
@@ -103,6 +113,7 @@ def test_a_thousand_runs_leave_no_connection_no_transaction_and_no_lease(
             ended = {
                 "succeeded": ENDS["succeed"],
                 "failed": ENDS["fail"] + KILLED,
+                "timed_out": ENDS["run_out_of_time"],
                 "interrupted": INTERRUPTED,
             }
             assert ended == outcomes
