@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from jobrunner.faces.cli import jobs
 from tests.support.aside import environment
 from tests.support.wait import wait_for
 
@@ -127,6 +128,50 @@ def test_list_is_a_table_that_rich_draws(terminal: Terminal) -> None:
     assert "───" in screen
     (row,) = (line for line in screen.splitlines() if line.split()[:1] == ["slow"])
     assert "every hour" in row
+
+
+#: What is typed, how it ends, and what a person sees; the other commands have tests of their own.
+TYPED: tuple[tuple[str, int, str], ...] = (
+    ("show slow", 0, "every hour"),
+    ("next --count 3", 0, "UTC"),
+    ("instances", 0, "No instance checks the jobs now."),
+    ("trigger purge", 0, "Asked for a run of 'purge'"),
+    ("pause purge --reason moving", 0, "Paused 'purge'"),
+    ("resume purge", 0, "Resumed 'purge'"),
+    ("reset purge", 0, "Reset 'purge': it is due now."),
+    ("cancel purge", 3, "is not running"),
+    ("doctor", 0, "mend"),
+    ("prune --dry-run", 0, "is registered here"),
+    ("init-db", 1, "the jobs have no database"),
+)
+
+
+def test_each_command_that_asks_or_acts_at_once(terminal: Terminal) -> None:
+    for words, code, seen in TYPED:
+        terminal.jobs(*words.split())
+        screen = terminal.ended(code)
+        assert seen in " ".join(screen.split()), screen
+        assert "Traceback" not in screen
+
+
+def test_serve_runs_the_jobs_until_ctrl_c(terminal: Terminal, client: redis.Redis) -> None:
+    terminal.jobs("serve")
+    wait_for(lambda: client.zcard("{typed}:instances"), timeout=PATIENCE, message=terminal.screen)
+    client.set("go on", 1)
+    wait_for(
+        lambda: client.xlen("{typed}:job:purge:history"), timeout=PATIENCE, message=terminal.screen
+    )
+
+    terminal.press("C-c")
+
+    terminal.ended(0)
+    assert not client.exists("{typed}:instances")
+
+
+def test_no_command_is_forgotten_here() -> None:
+    elsewhere = {"list", "watch", "run", "history", "serve"}
+
+    assert elsewhere | {words.split()[0] for words, *_ in TYPED} == set(jobs.commands)
 
 
 def test_an_unknown_job_suggests_the_nearest(terminal: Terminal) -> None:
