@@ -7,6 +7,7 @@ from typing import Any
 import redis
 
 from jobrunner.keys import FleetKeys, JobKeys
+from tests.support.wait import wait_for
 
 #: Numbers that are none, too large, too many digits; text that is none; and nothing at all.
 VALUES: Sequence[bytes] = (
@@ -105,8 +106,11 @@ class Corruption:
 
     def _lease(self) -> None:
         value = self._value()
-        milliseconds = self._chance.choice([None, 1, 50, 10**6])
+        milliseconds = self._chance.choice([None, 1, 10**5, 10**6])
         self._client.set(self._keys.lease, value, px=milliseconds)
+        if milliseconds == 1:
+            # It ends by real time: before the ticks, and not between the last one and a look.
+            wait_for(lambda: not self._client.exists(self._keys.lease), every=0.001)
         self._say("SET", self._keys.lease, value, milliseconds)
         if self._chance.random() < 0.5 and self._client.type(self._keys.state) != b"string":
             self._client.delete(self._keys.state)
