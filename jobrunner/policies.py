@@ -4,7 +4,6 @@ errors and documentation come.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,11 +11,9 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, TypedDict
 
+from .checks import Check, count, optional, refuse_unknown
 from .errors import InvalidJobError
 from .retry import Retry
-
-#: Turns what was given into the policy's value; ValueError says what is allowed.
-Check = Callable[[Any], Any]
 
 #: The longest time that a policy may name, in seconds: a hundred years.
 _LONGEST = 100 * 366 * 24 * 3600.0
@@ -66,10 +63,6 @@ def _seconds(*, least: float = 0.0) -> Check:
     return check
 
 
-def _optional(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
-
-
 def _spread(value: Any) -> bool | float:
     if isinstance(value, bool):
         return value
@@ -83,15 +76,6 @@ def _retry(value: Any) -> Retry:
     if not isinstance(value, Retry):
         raise ValueError("a Retry, such as Retry(attempts=3), or None")
     return value
-
-
-def _count(least: int, most: int) -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return value
-
-    return check
 
 
 def _callable(value: Any) -> Any:
@@ -129,11 +113,11 @@ class Policies:
         "Whether a superseded run is kept from committing; None: as JOBRUNNER_FENCED says.",
     )
     retry: Retry | None = _policy(  # noqa: RUF009
-        None, _optional(_retry), "How often a job that raised is tried again, in the same run."
+        None, optional(_retry), "How often a job that raised is tried again, in the same run."
     )
     timeout: float | None = _policy(
         None,
-        _optional(_seconds(least=0.001)),
+        optional(_seconds(least=0.001)),
         "Seconds that one attempt may take; then it is stopped, and has timed out.",
     )
     run_in: str = _policy(
@@ -150,12 +134,12 @@ class Policies:
     )
     grace: float | None = _policy(
         None,
-        _optional(_seconds()),
+        optional(_seconds()),
         "Seconds after which a due time is too old to be run for; None: for ever (a minute with "
         "misfire='skip').",
     )
     max_catch_up: int = _policy(
-        100, _count(1, 10_000), "So many missed due times misfire='all' makes good at most."
+        100, count(1, 10_000), "So many missed due times misfire='all' makes good at most."
     )
     jitter: float = _policy(
         0.0,
@@ -171,7 +155,7 @@ class Policies:
     enabled: bool = _policy(True, _word(True, False), "Whether the job is run at all.")
     when: Callable[[], object] | None = _policy(  # noqa: RUF009
         None,
-        _optional(_callable),
+        optional(_callable),
         "Asked before each claim; while it returns something false, this instance does not run "
         "the job.",
     )
@@ -186,7 +170,7 @@ class Policies:
     )
     expect: float | None = _policy(
         None,
-        _optional(_seconds(least=0.001)),
+        optional(_seconds(least=0.001)),
         "A job without a success for so many seconds is overdue, and says so.",
     )
 
@@ -223,9 +207,6 @@ DEFAULT = Policies()
 
 def check_keywords(keywords: Mapping[str, Any]) -> None:
     """`TypeError` for a keyword that is no policy, as for any function's keyword."""
-    known = [spec.name for spec in fields(Policies)]
-    for name in keywords:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f": did you mean {near[0]!r}?" if near else f"; the policies are {known}."
-            raise TypeError(f"a job got an unexpected keyword argument {name!r}{hint}")
+    refuse_unknown(
+        keywords, (spec.name for spec in fields(Policies)), whose="a job", what="policies"
+    )

@@ -5,18 +5,16 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, TypedDict
-from zoneinfo import ZoneInfo
 
+from .checks import Check, count, optional, refuse_unknown
 from .errors import ConfigurationError
+from .schedules import check_timezone
 
 PREFIX = "JOBRUNNER_"
-
-#: Turns what was given into the setting's value; ValueError says what is allowed.
-Check = Callable[[Any], Any]
 
 
 class SettingsKeywords(TypedDict, total=False):
@@ -70,19 +68,6 @@ def _seconds(least: float, most: float = 7 * 24 * 3600.0) -> Check:
     return check
 
 
-def _optional(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
-
-
-def _count(most: int, least: int = 1) -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return value
-
-    return check
-
-
 def _switch(value: Any) -> bool:
     words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
     word = value.lower() if isinstance(value, str) else value
@@ -104,10 +89,9 @@ def _one_of(*allowed: str) -> Check:
 
 def _timezone(value: Any) -> str:
     try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, TypeError, OSError):
+        return check_timezone(value)
+    except ValueError:
         raise ValueError("a name of the tz database, such as 'Europe/Vienna' or 'UTC'") from None
-    return str(value)
 
 
 def _tags(value: Any) -> tuple[str, ...]:
@@ -143,7 +127,7 @@ class Settings:
         30.0, "seconds", _seconds(0.1), "How long a run owns its job without being renewed."
     )
     max_concurrent_runs: int = _setting(
-        100, "runs", _count(100_000), "How many runs one instance has at once."
+        100, "runs", count(1, 100_000), "How many runs one instance has at once."
     )
     drain_timeout: float = _setting(
         25.0, "seconds", _seconds(0.0), "How long a stopping instance lets its runs finish."
@@ -151,10 +135,10 @@ class Settings:
     redis_timeout: float | None = _setting(
         None,
         "seconds",
-        _optional(_seconds(0.01)),
+        optional(_seconds(0.01)),
         "The time limit of every Redis call; by default 2, or a quarter of the lease if less.",
     )
-    history: int = _setting(100, "entries", _count(100_000), "How many past runs a job keeps.")
+    history: int = _setting(100, "entries", count(1, 100_000), "How many past runs a job keeps.")
     enabled: bool = _setting(True, "switch", _switch, "Whether start() starts anything here.")
     mode: str = _setting(
         "auto",
@@ -166,12 +150,15 @@ class Settings:
         False, "switch", _switch, "Whether jobs that do not say so themselves are fenced."
     )
     quarantine_after: int = _setting(
-        3, "runs", _count(1000), "So many abandoned runs in a row, and a job waits before the next."
+        3,
+        "runs",
+        count(1, 1000),
+        "So many abandoned runs in a row, and a job waits before the next.",
     )
     min_replicas: int = _setting(
         0,
         "replicas",
-        _count(100, least=0),
+        count(0, 100),
         "How many replicas must have a claim before its run starts; else it is given back.",
     )
     timezone: str = _setting(
@@ -183,19 +170,19 @@ class Settings:
     history_age: float | None = _setting(
         None,
         "seconds",
-        _optional(_seconds(1.0, 100 * 366 * 24 * 3600.0)),
+        optional(_seconds(1.0, 100 * 366 * 24 * 3600.0)),
         "How old an entry of the history may become; by default as old as it likes.",
     )
     max_traceback: int = _setting(
         4000,
         "characters",
-        _count(1_000_000, least=0),
+        count(0, 1_000_000),
         "How much of a traceback the history keeps: its end.",
     )
     max_result: int = _setting(
         4000,
         "bytes",
-        _count(1_000_000, least=0),
+        count(0, 1_000_000),
         "How large a job's result may be as JSON to be kept.",
     )
     progress_interval: float = _setting(
@@ -249,12 +236,8 @@ class Settings:
 
 def check_keywords(keywords: Mapping[str, Any]) -> None:
     """`TypeError` for a keyword that is no setting, as for any function's keyword."""
-    known = [spec.name for spec in fields(Settings)]
-    for name in keywords:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f": did you mean {near[0]!r}?" if near else f"; the settings are {known}."
-            raise TypeError(f"JobRunner() got an unexpected keyword argument {name!r}{hint}")
+    known = (spec.name for spec in fields(Settings))
+    refuse_unknown(keywords, known, whose="JobRunner()", what="settings")
 
 
 def refuse_unknown_config(config: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ from .ends import Body, End, as_json, described, end_of, end_of_stop
 from .fenced import fence_of, fenced
 from .progress import ProgressBoard
 from .stops import Stops
-from .threads import RunThreads, is_patched
+from .threads import RunThreads, has_patched_threads
 
 logger = logging.getLogger("jobrunner")
 
@@ -178,7 +178,7 @@ class Attempts:
             lambda: active.why_stop(self._trust()),
             partial(self._progress.note, active),
         )
-        if in_thread and is_patched():
+        if in_thread and has_patched_threads():
             context.session_factory = self._sessions_for(context.session_factory)
         # The fence outside: what teardown functions of the application commit is the run's too.
         with self._fence(active, context, in_thread), self._scope():

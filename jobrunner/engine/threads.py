@@ -30,8 +30,8 @@ _here: Any = monkey.get_original("_thread", "_local")()
 _MOST_SECONDS = 300.0
 
 
-def is_patched() -> bool:
-    """Whether this process is monkey-patched for greenlets."""
+def has_patched_threads() -> bool:
+    """Whether what looks like a thread or a lock here belongs to a hub."""
     return bool(monkey.is_module_patched("threading"))
 
 
@@ -48,7 +48,7 @@ class RunThreads:
         if self._pool is None:
             self._pool = ThreadPool(self._most)
             self._hub_loop = gevent.get_hub().loop
-            if is_patched():
+            if has_patched_threads():
                 _log_in_the_hub()
         # An empty context, as a greenlet has: pool threads are used again.
         call = functools.partial(contextvars.Context().run, self._call, function, *arguments)
