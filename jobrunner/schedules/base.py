@@ -65,6 +65,24 @@ class Schedule(ABC):
         return due_ms - 1
 
 
+class Around(Schedule):
+    """A schedule around another one, whose rules it keeps."""
+
+    schedule: Schedule
+
+    @property
+    def future_tolerance_ms(self) -> int:  # type: ignore[override]
+        return self.schedule.future_tolerance_ms
+
+    @property
+    def counts_from(self) -> Literal["start", "finish"]:  # type: ignore[override]
+        return self.schedule.counts_from
+
+    @property
+    def on_grid(self) -> bool:  # type: ignore[override]
+        return self.schedule.on_grid
+
+
 def whole_ms(unix_seconds: float) -> int:
     """The last whole millisecond that is not later; what follows it is later than the argument."""
     ms = math.floor(unix_seconds * 1000)

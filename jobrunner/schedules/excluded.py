@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from ..errors import InvalidScheduleError
-from .base import Schedule
+from .base import Around, Schedule
 from .union import AnyOf, any_of
 from .zones import date_at, start_of, zone_of
 
@@ -20,7 +19,7 @@ _LONGEST_MS = 50 * 366 * 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class ExceptOn(Schedule):
+class ExceptOn(Around):
     """The due times of a schedule, without those on excluded dates.
 
     A grid goes on with its first due time after such a date; an interval that ends on one ends
@@ -35,18 +34,6 @@ class ExceptOn(Schedule):
     def __post_init__(self) -> None:
         shown = f"except_on(…, tz={self.tz!r})"
         object.__setattr__(self, "_zone", zone_of("UTC" if self.tz is None else self.tz, shown))
-
-    @property
-    def future_tolerance_ms(self) -> int:  # type: ignore[override]
-        return self.schedule.future_tolerance_ms
-
-    @property
-    def counts_from(self) -> Literal["start", "finish"]:  # type: ignore[override]
-        return self.schedule.counts_from
-
-    @property
-    def on_grid(self) -> bool:  # type: ignore[override]
-        return self.schedule.on_grid
 
     def next_after(self, unix_seconds: float) -> float:
         due = self.schedule.next_after(unix_seconds)

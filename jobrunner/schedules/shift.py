@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
 
 from ..errors import InvalidScheduleError
-from .base import Schedule, whole_ms
+from .base import Around, Schedule, whole_ms
 from .union import AnyOf
 from .words import HOUR_MS, length
 
 
 @dataclass(frozen=True, slots=True)
-class Shifted(Schedule):
+class Shifted(Around):
     """The due times of a schedule, each moved later but not as far as the next one.
 
     **Spread** moves all due times of the job by the same part of the window, **jitter** each
@@ -32,18 +31,6 @@ class Shifted(Schedule):
     jitter_ms: int
     #: The window of the spread; None: the gap to the next due time, an hour at most; 0: none.
     spread_ms: int | None
-
-    @property
-    def future_tolerance_ms(self) -> int:  # type: ignore[override]
-        return self.schedule.future_tolerance_ms
-
-    @property
-    def counts_from(self) -> Literal["start", "finish"]:  # type: ignore[override]
-        return self.schedule.counts_from
-
-    @property
-    def on_grid(self) -> bool:  # type: ignore[override]
-        return self.schedule.on_grid
 
     @property
     def tz(self) -> str | None:  # type: ignore[override]
