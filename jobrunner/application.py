@@ -119,7 +119,8 @@ class AppState:
         definition, instance = self.registry.get(name), self.instance()
         if not definition.policies.enabled:
             raise RefusedError(
-                f"job {name!r} is switched off (enabled=False): no instance would run it."
+                f"job {name!r} is switched off (enabled=False): switch it on, or no instance "
+                f"runs it."
             )
         request = controls.trigger(instance.store, definition, queue=queue)
         instance.look_at(name)

@@ -188,7 +188,8 @@ class Instance:
         active, answer = self.scheduler.claim_by_hand(definition)
         if active is None:
             raise RefusedError(
-                f"job {definition.name!r} is running already (run {answer.known.running})."
+                f"job {definition.name!r} is running already (run {answer.known.running}): wait "
+                f"until it has ended, or cancel it."
             )
         self.progress.listen(active.run.id, on_progress)
         with self._leases_kept(), cancelled_by_interrupt(self.executor, active) as interrupts:
@@ -199,7 +200,10 @@ class Instance:
         for entry in self.store.history(definition, 100):
             if entry.run_id == active.run.id:
                 return entry
-        raise StoreError(f"run {active.run.id} of job {definition.name!r} could not be recorded")
+        raise StoreError(
+            f"run {active.run.id} of job {definition.name!r} ended, and is not in the history: "
+            f"Redis is away, or keeps too few entries (JOBRUNNER_HISTORY)"
+        )
 
     def watch(
         self, alive: Callable[[], bool], most_seconds: float, still_here: Callable[[], None]
