@@ -56,7 +56,7 @@ class Calls:
         self._servers.close()
 
     def _slot_of(self, definition: JobDefinition) -> int:
-        return self._servers.slot(definition.encoded_keys[0])
+        return self._servers.slot(definition.keys.sync_key.encode())
 
     def _grouped(self, definitions: Iterable[JobDefinition]) -> dict[int, list[int]]:
         """The places of the definitions, by slot."""

@@ -190,11 +190,22 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
     assert (Purge, "purge sessions", [1]) == (type(copy), job.name, job.seen)  # type: ignore[attr-defined]
 
 
-def test_the_keys_are_encoded_once() -> None:
-    definition = define(sync_key="schlüssel")
+@pytest.mark.parametrize("sync_key", ["schlüssel", "{schlüssel}", "{shop}:purge"])
+def test_the_keys_are_encoded_as_they_are_named(sync_key: str) -> None:
+    definition = define(sync_key=sync_key)
 
     assert tuple(key.encode() for key in definition.keys.all()) == definition.encoded_keys
-    assert definition.encoded_keys is definition.encoded_keys
+
+
+def test_what_many_jobs_share_is_one_object() -> None:
+    one, other = (
+        JobDefinition.of(FunctionJob(purge, every(hours=1), name=name), "shop")
+        for name in ("one", "other")
+    )
+
+    assert one.schedule is other.schedule
+    assert one.origin is other.origin
+    assert one.policies is other.policies
 
 
 def test_a_schedule_of_the_user_s_own_will_do() -> None:
