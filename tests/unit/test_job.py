@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -197,9 +198,17 @@ def test_the_keys_are_encoded_as_they_are_named(sync_key: str) -> None:
     assert tuple(key.encode() for key in definition.keys.all()) == definition.encoded_keys
 
 
-def test_what_many_jobs_share_is_one_object() -> None:
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda: every(hours=1),
+        lambda: every(hours=1, align=True),
+        lambda: cron("0 3 * * *"),
+    ],
+)
+def test_what_many_jobs_share_is_one_object(schedule: Callable[[], Schedule]) -> None:
     one, other = (
-        JobDefinition.of(FunctionJob(purge, every(hours=1), name=name), "shop")
+        JobDefinition.of(FunctionJob(purge, schedule(), name=name), "shop")
         for name in ("one", "other")
     )
 
