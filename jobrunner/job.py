@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .copies import shallow_copy
 from .errors import InvalidJobError
 from .keys import JobKeys, default_sync_key
 from .policies import DEFAULT, Policies, PolicyKeywords, check_keywords
@@ -134,13 +134,13 @@ class JobDefinition:
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
     @cached_property
-    def encoded_keys(self) -> tuple[bytes, ...]:
-        """The keys as Redis takes them, encoded once a job and not once a call."""
-        return tuple(key.encode() for key in self.keys.all())
+    def written_keys(self) -> bytes:
+        """The keys as a command of Redis has them, written once a job and not once a call."""
+        return self.keys.written()
 
     def copy_job(self) -> Job:
         """A shallow copy for one run."""
-        return copy.copy(self.job)
+        return shallow_copy(self.job)
 
 
 def _checked_name(job: Job) -> str:
