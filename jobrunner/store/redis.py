@@ -115,6 +115,7 @@ class RedisStore(Calls):
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
         self._hear_of_fleet(values.get(self._home))
+        self._hear_of_control(values.get(self._home))
         return in_order(groups, values, answer_of, len(asks), skip=_BEFORE_ANSWERS)
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
@@ -305,10 +306,11 @@ class RedisStore(Calls):
         )
 
     def _hear_of_fleet(self, value: Any) -> None:
-        if not isinstance(value, list):
-            return
-        self.living = max(1, value[3])
-        told = control_of(value[2])
+        if isinstance(value, list):
+            self.living = max(1, value[3])
+
+    def _hear_of_control(self, value: Any) -> None:
+        told = control_of(value[2]) if isinstance(value, list) else None
         if told is not None:
             self._control_read = told.newest
             self.on_control(told)
