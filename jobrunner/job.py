@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .copies import shallow_copy
 from .errors import InvalidJobError
 from .keys import JobKeys, default_sync_key
 from .policies import DEFAULT, Policies, PolicyKeywords, check_keywords
@@ -140,16 +140,9 @@ class JobDefinition:
         schedule = _moved(_schedule_of(job, name).in_timezone(timezone), name, policies)
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
-    @property
-    def encoded_keys(self) -> tuple[bytes, bytes, bytes, bytes]:
-        """The keys as Redis takes them. Made anew each time: a fraction of a microsecond is less
-        than what keeping them for every job that is not due would cost.
-        """
-        return self.keys.encoded()
-
     def copy_job(self) -> Job:
         """A shallow copy for one run."""
-        return copy.copy(self.job)
+        return shallow_copy(self.job)
 
 
 def _checked_name(job: Job) -> str:

@@ -192,10 +192,11 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
 
 
 @pytest.mark.parametrize("sync_key", ["schlüssel", "{schlüssel}", "{shop}:purge"])
-def test_the_keys_are_encoded_as_they_are_named(sync_key: str) -> None:
-    definition = define(sync_key=sync_key)
+def test_the_keys_are_written_as_a_command_has_them(sync_key: str) -> None:
+    keys = define(sync_key=sync_key).keys
+    words = [key.encode() for key in keys.all()]
 
-    assert tuple(key.encode() for key in definition.keys.all()) == definition.encoded_keys
+    assert b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words) == keys.written()
 
 
 @pytest.mark.parametrize(
