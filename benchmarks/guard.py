@@ -153,7 +153,10 @@ def judged(counts: Mapping[str, int], baseline: Mapping[str, Any], with_: Mappin
     if not others:
         new = sorted(set(counts) - set(before))
         slower += [f"{name}: there is no baseline, see --update" for name in new]
-    print("  SLOWER: " + "; ".join(slower) if slower else "  nothing that was compared is slower")
+    if slower:
+        print("  SLOWER: " + "; ".join(slower))
+    else:
+        print("  nothing was compared" if others else "  nothing is slower")
     return 1 if slower else 0
 
 
