@@ -69,7 +69,7 @@ class JobKeys:
         """In the order in which the scripts take them."""
         return (self.sync_key, self.state, self.lease, self.history)
 
-    def written(self) -> bytes:
+    def written(self) -> str:
         """All of them as a command of Redis has them: as bulk strings of its protocol. Written
         anew each time: that takes less than a microsecond, and to keep it for each job memory.
         """
@@ -81,7 +81,7 @@ class JobKeys:
         return (
             f"${length}\r\n{key}\r\n${of_root + 6}\r\n{root}:state\r\n"
             f"${of_root + 6}\r\n{root}:lease\r\n${of_root + 8}\r\n{root}:history\r\n"
-        ).encode()
+        )
 
 
 def default_sync_key(namespace: str, name: str) -> str:

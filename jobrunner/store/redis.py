@@ -146,7 +146,7 @@ class RedisStore(Calls):
                 batch.add_keys(4, ending.definition.keys.written())
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
                 batch.add(
-                    f"{ending.run_id} {ending.outcome} {ago_ms} {ending.attempts}",
+                    f"{ending.run_id} {ending.outcome.value} {ago_ms} {ending.attempts}",
                     ending.error,
                     ending.traceback,
                     ending.result,
@@ -165,7 +165,7 @@ class RedisStore(Calls):
             batch = batches[slot] = Batch(keys, [self._injected_ms()])
             for report in [reports[i] for i in indexes]:
                 ago_ms = max(0, int((now - report.told_at) * 1000))
-                batch.add(report.run_id, report.members, ago_ms)
+                batch.add(report.run_id, report.members, str(ago_ms))
         values = self._told(self._sent(scripts.progress, batches))
         return in_order(groups, values, bool, len(reports), skip=0)
 

@@ -12,6 +12,7 @@ import pytest
 from jobrunner import InvalidJobError, InvalidScheduleError, Job, Schedule, cron, every
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.schedules import shifted
+from jobrunner.store.wire import bulk
 
 
 class Purge(Job):
@@ -194,9 +195,8 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
 @pytest.mark.parametrize("sync_key", ["schlüssel", "{schlüssel}", "{shop}:purge"])
 def test_the_keys_are_written_as_a_command_has_them(sync_key: str) -> None:
     keys = define(sync_key=sync_key).keys
-    words = [key.encode() for key in keys.all()]
 
-    assert b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words) == keys.written()
+    assert "".join(map(bulk, keys.all())) == keys.written()
 
 
 @pytest.mark.parametrize(
