@@ -8,7 +8,9 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
@@ -91,3 +93,38 @@ def machine() -> Mapping[str, object]:
         "system": platform.system(),
         "python": platform.python_version(),
     }
+
+
+class Found:
+    """What was found before, as `Result.save` wrote it."""
+
+    def __init__(self, measures: Mapping[str, Mapping[str, Any]]) -> None:
+        self.measures = measures
+        #: What was asked for and is not there, in words.
+        self.missing: list[str] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> Found:
+        return cls(
+            {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        )
+
+    def figure(self, measure: str, contender: str, pattern: str) -> Figure | None:
+        """What a contender's first quantity is whose name matches; None: it has none."""
+        rows = self.measures.get(measure, {}).get("rows", {})
+        for quantity, told in rows.get(contender, {}).items():
+            if fnmatchcase(quantity, pattern):
+                return Figure(told["values"], told["unit"])
+        return None
+
+    def contenders(self, measure: str) -> list[str]:
+        """Who was measured, in its order; a measure that is not there is noted as missing."""
+        if measure not in self.measures:
+            self.missing.append(f"the measure {measure}")
+            return []
+        return list(self.measures[measure]["rows"])
+
+    def curves(self, measure: str) -> Mapping[str, Sequence[tuple[float, float]]]:
+        curves: Mapping[str, Sequence[tuple[float, float]]]
+        curves = self.measures.get(measure, {}).get("curves", {})
+        return curves
