@@ -6,6 +6,7 @@ inherits what another one imported or patched. Its jobs tell a `Recorder` when t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -82,9 +83,29 @@ class Contender:
     embeds: bool = False
     #: The shortest interval that it knows, in seconds.
     finest: float = 0.001
+    #: The largest burst that it gets through in seconds; None: any.
+    burst: int | None = None
     #: Where its configuration is recommended.
     sources: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle() -> None:
+    """What users of gunicorn do once everything is loaded: keep the collector off it. Every
+    contender that is timed does it when it has started.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def command(
+    module: str,
+    *arguments: str,
+    ours: bool = False,
+    role: Literal["scheduler", "worker", "both"] = "both",
+) -> Command:
+    """A process that runs `benchmarks.contenders.<module>`."""
+    return Command([python(ours=ours), "-m", f"benchmarks.contenders.{module}", *arguments], role)
 
 
 def python(*, ours: bool) -> str:
