@@ -12,12 +12,10 @@ import functools
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .base import Command, Scenario, python
-
-if TYPE_CHECKING:  # redis-py is to be imported when the process is patched
-    from .recorder import Recorder
+from .recorder import Recorder
 
 NAME = "benchmarks.contenders.celery_redbeat"
 
@@ -56,8 +54,6 @@ def application(scenario: Scenario) -> Any:
 
     @functools.cache
     def recorder() -> Recorder:
-        from .recorder import Recorder
-
         return Recorder(scenario.record, scenario.recording)
 
     @app.task(name="job")  # type: ignore[untyped-decorator]

@@ -11,12 +11,10 @@ import functools
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .base import Command, Scenario, python
-
-if TYPE_CHECKING:  # redis-py is to be imported when the process is patched
-    from .recorder import Recorder
+from .recorder import Recorder
 
 NAME = "benchmarks.contenders.dramatiq_periodiq"
 
@@ -61,8 +59,6 @@ def _crontab(scenario: Scenario) -> str:
 
 @functools.cache
 def _recorder(url: str, recording: str) -> Recorder:
-    from .recorder import Recorder
-
     return Recorder(url, recording)
 
 
