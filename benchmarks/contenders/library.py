@@ -34,13 +34,13 @@ def main() -> None:
     import gevent
     from flask import Flask
 
-    _log_to_nobody()
+    log_to_nobody()
     scenario, app = Scenario.here(), Flask("benchmark")
     if scenario.kind == "burst":
         tell(scenario.record, _burst(scenario, app))
         return
-    runner = _runner(scenario)
-    _register(runner, scenario)
+    runner = runner_of(scenario)
+    register(runner, scenario)
     runner.init_app(app)
     gevent.spawn_later(0.5, settle)
     runner.run_jobs(app)
@@ -48,27 +48,27 @@ def main() -> None:
 
 def embed(scenario: Scenario, app: Flask) -> None:
     """Run the jobs of a scenario in the web worker that loads `app`."""
-    _log_to_nobody()
-    runner = _runner(scenario)
-    _register(runner, scenario)
+    log_to_nobody()
+    runner = runner_of(scenario)
+    register(runner, scenario)
     runner.init_app(app)
     runner.start(app)
 
 
-def _runner(scenario: Scenario, **settings: Any) -> JobRunner:
+def runner_of(scenario: Scenario, **settings: Any) -> JobRunner:
     from jobrunner import JobRunner
 
     slots = max(SLOTS, scenario.jobs)
     return JobRunner(redis_url=scenario.redis, max_concurrent_runs=slots, **settings)
 
 
-def _log_to_nobody() -> None:
+def log_to_nobody() -> None:
     import logging
 
     logging.basicConfig(level=logging.INFO, handlers=[logging.NullHandler()])
 
 
-def _register(runner: JobRunner, scenario: Scenario) -> None:
+def register(runner: JobRunner, scenario: Scenario) -> None:
     recorder = Recorder(scenario.record, scenario.recording)
     work = scenario.work
 
@@ -101,7 +101,7 @@ def _burst(scenario: Scenario, app: Flask) -> float:
     from jobrunner import every
 
     started, shift, done = time.time(), 0.0, 0
-    runner = _runner(scenario, mode="greenlet")
+    runner = runner_of(scenario, mode="greenlet")
     runner.clock = lambda: started + shift
 
     def nothing(ctx: object) -> None:
