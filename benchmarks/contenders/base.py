@@ -85,6 +85,8 @@ class Contender:
     finest: float = 0.001
     #: The largest burst that it gets through in seconds; None: any.
     burst: int | None = None
+    #: Whether a burst may have to wait for the next minute, or takes long all the same.
+    slow: bool = False
     #: Where its configuration is recommended.
     sources: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)

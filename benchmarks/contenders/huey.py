@@ -25,12 +25,10 @@ def main() -> None:
     from gevent import monkey
 
     monkey.patch_all()
-    import gevent
-
     consumer = _application(Scenario.here()).create_consumer(
         workers=GREENLETS, worker_type="greenlet"
     )
-    gevent.spawn_later(0.5, settle)
+    settle()
     consumer.run()
 
 

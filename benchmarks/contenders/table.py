@@ -48,6 +48,7 @@ APSCHEDULER_REDIS = replace(
     name="apscheduler, redis",
     title="APScheduler 3, RedisJobStore",
     schedule_in_redis=True,
+    burst=2_000,
     sources=(
         *APSCHEDULER_MEMORY.sources,
         "https://apscheduler.readthedocs.io/en/3.x/modules/jobstores/redis.html",
@@ -60,6 +61,7 @@ HUEY = Contender(
     "huey, greenlet consumer",
     module="huey",
     finest=60.0,
+    burst=2_000,
     sources=(
         "https://huey.readthedocs.io/en/latest/consumer.html",
         "https://huey.readthedocs.io/en/latest/guide.html",
@@ -71,6 +73,7 @@ SEED = Contender(
     "GET, then SET, every second",
     module="seed",
     ours=True,
+    burst=2_000,
     embeds=True,
     schedule_in_redis=True,
 )
@@ -97,6 +100,7 @@ CALLS = Contender(
     "one EVALSHA a claim",
     module="limits",
     ours=True,
+    burst=2_000,
     options={"limit": "calls"},
 )
 
