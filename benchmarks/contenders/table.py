@@ -68,6 +68,50 @@ HUEY = Contender(
     ),
 )
 
+CELERY = Contender(
+    "celery",
+    "celery, RedBeat, gevent worker",
+    module="celery_redbeat",
+    schedule_in_redis=True,
+    finest=1.0,
+    sources=(
+        "https://docs.celeryq.dev/en/stable/userguide/concurrency/gevent.html",
+        "https://docs.celeryq.dev/en/stable/userguide/optimizing.html",
+        "https://redbeat.readthedocs.io/en/latest/config.html",
+    ),
+    options={"lock": "default"},
+)
+
+CELERY_SHORT = replace(
+    CELERY,
+    name="celery, short lock",
+    title="celery, RedBeat with a lock of 5 s",
+    options={"lock": "short"},
+)
+
+RQ = Contender(
+    "rq",
+    "rq's cron, SimpleWorker",
+    module="rq_cron",
+    finest=1.0,
+    sources=(
+        "https://python-rq.org/docs/cron/",
+        "https://python-rq.org/docs/workers/",
+        "https://python-rq.org/docs/results/",
+    ),
+)
+
+DRAMATIQ = Contender(
+    "dramatiq",
+    "dramatiq, periodiq",
+    module="dramatiq_periodiq",
+    finest=60.0,
+    sources=(
+        "https://dramatiq.io/advanced.html",
+        "https://gitlab.com/bersace/periodiq",
+    ),
+)
+
 SEED = Contender(
     "seed",
     "GET, then SET, every second",
@@ -120,6 +164,9 @@ PEERS = (
     APSCHEDULER_MEMORY,
     APSCHEDULER_REDIS,
     HUEY,
+    CELERY,
+    RQ,
+    DRAMATIQ,
 )
 
 
