@@ -25,7 +25,8 @@ INTERVAL, WORK = 8.0, 3.0
 #: Seconds from the first line of the run to the signal.
 _INTO_IT = 1.0
 
-#: Seconds for both instances to be up.
+#: Seconds from the first run until somebody dies: the other processes, which were started at the
+#: same time, are up as well.
 _SETTLE = 3.0
 
 #: Cases beside one another: they hardly do anything.
@@ -146,6 +147,7 @@ def _die(case: Case) -> After:
         )
         commands = [one for one in table.commands(case.contender, scenario) for _ in range(2)]
         with Running(case.contender, scenario, commands) as running:
+            running.wait_until(lambda: bool(began(client)), 2 * case.interval + 30, "run")
             running.watch(_SETTLE)
             up = time.time()
             victim = _next_run(
