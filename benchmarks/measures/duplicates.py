@@ -14,6 +14,7 @@ from ..contenders.base import Contender, Scenario
 from ..contenders.recorder import Began, began
 from ..contenders.running import Running, servers
 from ..results import Result
+from ..window import between_two_dues
 
 #: Processes of what embeds; of the others two schedulers and two workers.
 PROCESSES = 4
@@ -109,22 +110,13 @@ def _watch_once(plan: Plan) -> Seen:
         with Running(contender, scenario, commands) as running, redis.record.client() as client:
             running.wait_until(lambda: bool(began(client)), plan.interval + 30, "run")
             running.watch(SETTLE)
-            start = _between_two_dues(began(client), plan.interval)
+            start = between_two_dues(began(client), plan.interval)
             running.watch(start + plan.seconds + 0.2 - time.time())
             runs = began(client)
             slack = _least_slack_ms(scenario) if contender.module == "library" else None
     counted = [one for one in runs if start <= one.at < start + plan.seconds]
     expected = JOBS * plan.seconds / plan.interval
     return Seen(len(counted) / expected, _early(counted, plan.interval), slack)
-
-
-def _between_two_dues(runs: list[Began], interval: float) -> float:
-    """The next moment half an interval away from what has run lately: where a watch begins there
-    and lasts whole intervals, no run is near its ends.
-    """
-    now = time.time()
-    last = runs[-1].at if runs else now
-    return last + interval / 2 + max(0.0, (now - last) // interval) * interval
 
 
 def _early(runs: list[Began], interval: float) -> int:

@@ -19,6 +19,7 @@ from ..contenders.recorder import began
 from ..contenders.running import ContenderError, Running, Servers, servers
 from ..results import Result
 from ..traffic import Asked, Totals, asked, by_command, own_share, totals
+from ..window import between_two_dues
 
 #: Ours with several instances in one process; each has connections and leases of its own.
 FLEET = replace(table.LIBRARY, module="library_fleet", options={"schedule": "aligned"})
@@ -30,8 +31,12 @@ CHECK_INTERVAL = 1.0
 #: The library's runs are watched afterwards, for what they share depends on who is ready when.
 BESIDE = 7
 
-#: Seconds that a contender has to start and get quiet.
-_LONGEST_START = 60
+#: Seconds that a contender has to start and get quiet: each instance writes so often a second at
+#: most.
+_LONGEST_START, _QUIET = 120, 10
+
+#: Where Redis says how often something in it was changed.
+_WRITTEN = "rdb_changes_since_last_save"
 
 #: The library's scripts by their digests.
 _OUR_SCRIPTS = {
@@ -154,20 +159,17 @@ def _settle(case: Case, running: Running, redis: Servers) -> None:
             running.wait_until(lambda: len(began(record)) > 0, 90, "run")
             running.watch(1.5 * min(case.interval, 2.0))
             return
-        # Starting up asks more, or less, from second to second.
-        rates = [-1.0]
+        # What starts up writes.
+        quiet = 0
         for _ in range(_LONGEST_START):
-            before = own.info("stats")["total_commands_processed"]
-            runs = record.llen("runs")
+            before, runs = own.info("persistence"), record.llen("runs")
             running.watch(1.0)
-            rates.append(own.info("stats")["total_commands_processed"] - before)
-            if runs == record.llen("runs") and _alike(rates[-2], rates[-1]):
+            written = own.info("persistence")[_WRITTEN] - before[_WRITTEN]
+            still = runs == record.llen("runs") and written <= _QUIET * case.instances
+            quiet = quiet + 1 if still else 0
+            if quiet == 2:
                 return
-        raise ContenderError(f"{case.words}: no two seconds alike within {_LONGEST_START} s")
-
-
-def _alike(one: float, other: float) -> bool:
-    return abs(one - other) <= 5 + 0.2 * max(one, other)
+        raise ContenderError(f"{case.words}: not quiet within {_LONGEST_START} s")
 
 
 def _watched(case: Case, running: Running, redis: Servers) -> Counted:
@@ -197,11 +199,11 @@ def _watched(case: Case, running: Running, redis: Servers) -> Counted:
 
 
 def _halfway(case: Case, record: Any) -> float:
-    now = time.time() + 0.1
+    soon = time.time() + 0.1
     if case.state == "idle":
-        return now
-    last = began(record)[-1].at
-    return last + case.interval / 2 + max(0.0, (now - last) // case.interval + 1) * case.interval
+        return soon
+    start = between_two_dues(began(record), case.interval)
+    return start if start > soon else start + case.interval
 
 
 def _parts(things: Sequence[Any], ats: Sequence[float], marks: Sequence[float]) -> list[list[Any]]:
