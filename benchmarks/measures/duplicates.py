@@ -16,7 +16,8 @@ from ..contenders.running import Running, servers
 from ..results import Result
 from ..window import between_two_dues
 
-#: Processes of what embeds; of the others two schedulers and two workers.
+#: Processes of what embeds in a web worker; of the others two schedulers and two workers, or two of
+#: what is both.
 PROCESSES = 4
 
 JOBS = 10
@@ -60,7 +61,7 @@ def run(full: bool) -> Result:
     )
     plans = _plans(full)
     # Beside each other: each is nearly idle.
-    with ThreadPoolExecutor(2 if full else 3) as pool:
+    with ThreadPoolExecutor(3) as pool:
         watched = list(pool.map(_watch, plans))
     for plan, seen in zip(plans, watched, strict=True):
         name = plan.contender.name
@@ -105,7 +106,7 @@ def _watch_once(plan: Plan) -> Seen:
         commands = [
             command
             for command in table.commands(contender, scenario)
-            for _ in range(PROCESSES if command.role == "both" else 2)
+            for _ in range(PROCESSES if contender.embeds else 2)
         ]
         with Running(contender, scenario, commands) as running, redis.record.client() as client:
             running.wait_until(lambda: bool(began(client)), plan.interval + 30, "run")

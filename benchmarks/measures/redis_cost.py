@@ -40,7 +40,7 @@ _WRITTEN = "rdb_changes_since_last_save"
 
 #: The library's scripts by their digests.
 _OUR_SCRIPTS = {
-    script.words(scripts.Batch([], []))[1]: name
+    script.digest: name
     for name, script in vars(scripts).items()
     if isinstance(script, scripts.Script)
 }
