@@ -31,6 +31,9 @@ CHECK_INTERVAL = 1.0
 #: The library's runs are watched afterwards, for what they share depends on who is ready when.
 BESIDE = 7
 
+#: Seconds around a whole minute that are watched of those that know nothing shorter.
+_AROUND = 5.0
+
 #: Seconds that a contender has to start and get quiet: each instance writes so often a second at
 #: most.
 _LONGEST_START, _QUIET = 120, 10
@@ -88,7 +91,8 @@ def run(full: bool) -> Result:
         "Client commands from MONITOR without those of scripts; round trips (answers that Redis "
         "wrote) and bytes from INFO, in a watch of its own. Idle: jobs of an hour that have run. "
         "Busy: per run; the library's jobs are on the clock, so that they are due at once. Several "
-        "instances of the library share a process, of the others each has its own.",
+        "instances of the library share a process, of the others each has its own. Those that know "
+        f"whole minutes alone are watched for {_AROUND:g} s around one, once.",
     )
     cases = _cases(full)
     ours = [case for case in cases if case.state == "busy" and case.contender is FLEET]
@@ -124,7 +128,7 @@ def _cases(full: bool) -> list[Case]:
             if full:
                 cases += [busy(peer, 1), busy(peer, jobs, 4)]
         elif full:
-            cases.append(replace(busy(peer, jobs, interval=60.0), repeats=1))
+            cases.append(Case(peer, "busy", jobs, 1, 60.0, 1, _AROUND))
     return [case for case in cases if case.contender.name != table.APSCHEDULER_MEMORY.name]
 
 
@@ -174,8 +178,7 @@ def _settle(case: Case, running: Running, redis: Servers) -> None:
 
 def _watched(case: Case, running: Running, redis: Servers) -> Counted:
     with redis.own.client() as own, redis.record.client() as record:
-        # Halfway between two due times, as the last run tells them: none is near an end.
-        first = _halfway(case, record)
+        first = _beginning(case, record)
         ends = [first + (number + 1) * case.seconds for number in range(case.repeats)]
         marks = [first, *ends]
         share = own_share(own)
@@ -183,7 +186,7 @@ def _watched(case: Case, running: Running, redis: Servers) -> Counted:
         for mark in marks:
             running.watch(mark - time.time())
             traffic.append(totals(own))
-        second = _halfway(case, record)
+        second = _beginning(case, record)
         running.watch(second - time.time())
         commands = asked(redis.own.port, second + case.repeats * case.seconds)
         running.watch(0.6)  # what is recorded is written four times a second
@@ -198,10 +201,13 @@ def _watched(case: Case, running: Running, redis: Servers) -> Counted:
     )
 
 
-def _halfway(case: Case, record: Any) -> float:
+def _beginning(case: Case, record: Any) -> float:
+    """When to begin: soon, and halfway between two due times, as the last run tells them."""
     soon = time.time() + 0.1
     if case.state == "idle":
         return soon
+    if case.interval == 60:  # of which the rest would be counted as if it were the runs'
+        return (soon + 1) // 60 * 60 + 59
     start = between_two_dues(began(record), case.interval)
     return start if start > soon else start + case.interval
 
