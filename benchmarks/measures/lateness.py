@@ -124,12 +124,17 @@ kept off what is loaded. Each measurement is a process of its own; the contender
 
 
 def _add(result: Result, name: str, measured: list[Measured]) -> None:
-    late = [[run.by * 1000 for run in one.runs] for one in measured]
+    result.add(name, "ran", [one.share for one in measured], "of what was due")
+    ran = [one for one in measured if len(one.runs) > 1]
+    if len(ran) < len(measured):
+        result.notes.append(f"{name}: {len(measured) - len(ran)} measurements without runs")
+    if not ran:
+        return
+    late = [[run.by * 1000 for run in one.runs] for one in ran]
     result.add(name, "p50", [percentile(one, 0.5) for one in late], "ms")
     result.add(name, "p99", [percentile(one, 0.99) for one in late], "ms")
     result.add(name, "max", [max(one) for one in late], "ms")
-    result.add(name, "ran", [one.share for one in measured], "of what was due")
-    slopes = [drift(one.runs) * INTERVAL * 1000 for one in measured]
+    slopes = [drift(one.runs) * INTERVAL * 1000 for one in ran]
     result.add(name, "drift", slopes, "ms a beat")
     together = list(chain.from_iterable(late))
     shares = [percent / 100 for percent in range(1, 101)]
@@ -140,7 +145,7 @@ def _compare(result: Result) -> None:
     """Each with the bare timers that were measured as it was."""
     for name, figures in result.rows.items():
         timers = table.TIMERS.name + (SERVING if name.endswith(SERVING) else "")
-        if name == timers:
+        if name == timers or "p99" not in figures:
             continue
         limit = result.rows[timers]
         more = [value - limit["p99"].median for value in figures["p99"].values]
