@@ -69,8 +69,8 @@ def run(full: bool) -> Result:
                 found[contender.name].append(_alone(contender, redis, beats[0], lead))
         for repeat in range(repeats[1]):
             for contender in SHORT:
-                measured = _serving(contender, redis, beats[1], lead, repeat)
-                found[contender.name + SERVING].append(measured)
+                one = _serving(contender, redis, beats[1], lead, repeat)
+                found[contender.name + SERVING].append(one)
     result = Result("lateness", _conditions(beats))
     for name, measured in found.items():
         _add(result, name, measured)
