@@ -20,6 +20,7 @@ LIBRARY_ALIGNED = replace(
     LIBRARY,
     name="library, aligned",
     title="this library, on the clock",
+    on_grid=True,
     options={"schedule": "aligned"},
 )
 
@@ -27,6 +28,7 @@ LIBRARY_CRON = replace(
     LIBRARY,
     name="library, cron",
     title="this library, cron",
+    on_grid=True,
     finest=1.0,
     options={"schedule": "cron"},
 )
@@ -36,6 +38,7 @@ APSCHEDULER_MEMORY = Contender(
     "APScheduler 3, in memory",
     module="apscheduler",
     embeds=True,
+    on_grid=True,
     sources=(
         "https://apscheduler.readthedocs.io/en/3.x/userguide.html",
         "https://apscheduler.readthedocs.io/en/3.x/modules/schedulers/gevent.html",
@@ -73,6 +76,8 @@ CELERY = Contender(
     "celery, RedBeat, gevent worker",
     module="celery_redbeat",
     schedule_in_redis=True,
+    burst=1_000,
+    slow=True,
     finest=1.0,
     sources=(
         "https://docs.celeryq.dev/en/stable/userguide/concurrency/gevent.html",
@@ -93,6 +98,7 @@ RQ = Contender(
     "rq",
     "rq's cron, SimpleWorker",
     module="rq_cron",
+    burst=200,
     finest=1.0,
     sources=(
         "https://python-rq.org/docs/cron/",
@@ -106,6 +112,8 @@ DRAMATIQ = Contender(
     "dramatiq, periodiq",
     module="dramatiq_periodiq",
     finest=60.0,
+    burst=1_000,
+    slow=True,
     sources=(
         "https://dramatiq.io/advanced.html",
         "https://gitlab.com/bersace/periodiq",
@@ -128,6 +136,7 @@ TIMERS = Contender(
     module="limits",
     ours=True,
     embeds=True,
+    on_grid=True,
     options={"limit": "timers"},
 )
 
