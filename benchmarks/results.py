@@ -12,6 +12,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
+#: So many figures of a contender are shown in one line.
+_BESIDE = 4
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -75,8 +78,9 @@ class Result:
         """Print it."""
         print(f"\n== {self.measure}\n{self.conditions}")
         for contender, figures in self.rows.items():
-            shown = "   ".join(f"{quantity} {figure}" for quantity, figure in figures.items())
-            print(f"  {contender:28} {shown}")
+            shown = [f"{quantity} {figure}" for quantity, figure in figures.items()]
+            between = "   " if len(shown) <= _BESIDE else f"\n  {'':28} "
+            print(f"  {contender:28} {between.join(shown)}")
         for note in self.notes:
             print(f"  note: {note}")
         for words, held in self.goals.items():

@@ -117,10 +117,10 @@ def _watch_once(plan: Plan) -> Seen:
             slack = _least_slack_ms(scenario) if contender.module == "library" else None
     counted = [one for one in runs if start <= one.at < start + plan.seconds]
     expected = JOBS * plan.seconds / plan.interval
-    return Seen(len(counted) / expected, _early(counted, plan.interval), slack)
+    return Seen(len(counted) / expected, early(counted, plan.interval), slack)
 
 
-def _early(runs: list[Began], interval: float) -> int:
+def early(runs: list[Began], interval: float) -> int:
     """Starts that came less than an interval, and its slack, after the last one of their job."""
     by_job: dict[str, list[float]] = {}
     for one in runs:

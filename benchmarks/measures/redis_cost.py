@@ -230,7 +230,8 @@ def _name_of(one: Asked) -> str:
 
 
 def _tell(result: Result, case: Case, counted: Counted) -> None:
-    name = f"{case.contender.name}: {case.words}"
+    row, words = case.contender.name, case.words
+    name = f"{row}: {words}"
     if case.state == "idle":
         over: list[float] = [case.seconds] * case.repeats
         over_traffic, per = over, "a second"
@@ -241,20 +242,31 @@ def _tell(result: Result, case: Case, counted: Counted) -> None:
             result.notes.append(f"{name}: no run in one of the watches, so nothing per run")
             return
         over, over_traffic, per = list(counted.runs_commands), list(counted.runs_traffic), "a run"
-        result.add(name, "runs", counted.runs_commands, "")
+        result.add(row, f"{words}: runs", counted.runs_commands, "")
 
     def divided(counts: Sequence[int], by: Sequence[float]) -> list[float]:
         return [count / number for count, number in zip(counts, by, strict=True)]
 
-    result.add(name, "commands", divided(counted.commands, over), per)
+    result.add(row, f"{words}: commands", divided(counted.commands, over), per)
     trips = [one.written for one in counted.traffic]
-    result.add(name, "round trips", divided(trips, over_traffic), per)
+    result.add(row, f"{words}: round trips", divided(trips, over_traffic), per)
     # Less than the question itself is nothing: its answer is not always of the same length.
     size = [max(0, one.received + one.sent) for one in counted.traffic]
-    result.add(name, "bytes", divided(size, over_traffic), per)
+    result.add(row, f"{words}: bytes", divided(size, over_traffic), per)
     result.notes.append(f"{name}: {counted.which or 'no command'}")
     if case.contender is FLEET:
+        _draw(result, case, sum(counted.commands) / sum(over))
         _judge(result, case, counted)
+
+
+def _draw(result: Result, case: Case, commands: float) -> None:
+    if case.state == "idle" and case.instances == 1:
+        curve, x = "idle: commands a second by jobs", case.jobs
+    elif case.state == "busy" and case.jobs == 100:
+        curve, x = "busy, 100 jobs at once: commands a run by instances", case.instances
+    else:
+        return
+    result.curves.setdefault(curve, []).append((x, commands))
 
 
 def _judge(result: Result, case: Case, counted: Counted) -> None:

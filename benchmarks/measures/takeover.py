@@ -66,9 +66,12 @@ class Case:
         return max(INTERVAL, self.contender.finest)
 
     @property
+    def death(self) -> str:
+        return self.how if self.whose == "run" else f"{self.how} to its first scheduler"
+
+    @property
     def words(self) -> str:
-        whose = "" if self.whose == "run" else " to its first scheduler"
-        return f"{self.contender.name}: {self.how}{whose}"
+        return f"{self.contender.name}: {self.death}"
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ def _next_run(
 
 
 def _tell(result: Result, case: Case, found: list[After]) -> None:
+    name = case.contender.name
     seconds = [after.seconds for after in found if after.seconds is not None]
     if len(seconds) < len(found):
         missing = len(found) - len(seconds)
@@ -209,15 +213,16 @@ def _tell(result: Result, case: Case, found: list[After]) -> None:
             f"{case.words}: nothing within {case.watch:g} s, {missing} of {len(found)} times"
         )
     if seconds:
-        result.add(case.words, "until the next start", seconds, "s")
+        result.add(name, f"{case.death}: until the next start", seconds, "s")
     if case.whose == "run":
-        result.add(case.words, "repeated", [after.repeated for after in found], "of 1")
-    result.add(case.words, "next due after", [after.until_due for after in found], "s")
+        repeated = [after.repeated for after in found]
+        result.add(name, f"{case.death}: repeated", repeated, "of 1")
+    result.add(name, f"{case.death}: next due", [after.until_due for after in found], "s")
     if case.contender.module == "library":
-        _judge(result, case, found)
+        judge(result, case, found)
 
 
-def _judge(result: Result, case: Case, found: list[After]) -> None:
+def judge(result: Result, case: Case, found: list[After]) -> None:
     """At the lease's end, or at once when it was released, and within one check interval; with
     `recover` the killed run again, if that is before the next due time, and else never that.
     """
