@@ -13,7 +13,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent / "results"
 
 #: So many figures of a contender are shown in one line.
-_BESIDE = 4
+_BESIDE = 3
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ class Result:
         print(f"\n== {self.measure}\n{self.conditions}")
         for contender, figures in self.rows.items():
             shown = [f"{quantity} {figure}" for quantity, figure in figures.items()]
-            between = "   " if len(shown) <= _BESIDE else f"\n  {'':28} "
-            print(f"  {contender:28} {between.join(shown)}")
+            for first in range(0, len(shown), _BESIDE):
+                name = "" if first else contender
+                print(f"  {name:28} {'   '.join(shown[first : first + _BESIDE])}")
         for note in self.notes:
             print(f"  note: {note}")
         for words, held in self.goals.items():

@@ -10,7 +10,7 @@ from benchmarks.measures import takeover
 from benchmarks.measures.duplicates import early
 from benchmarks.results import Result
 from benchmarks.traffic import Totals, asked, by_command, own_share, totals
-from benchmarks.window import between_two_dues
+from benchmarks.window import between_two_dues, is_steady
 from tests.support.servers import RedisServer
 
 
@@ -54,10 +54,19 @@ class TestBetweenTwoDues:
 
         assert between_two_dues([Began("a", 1, 100.0), Began("a", 1, 103.1)], 2.0) == 106.1
 
-    def test_of_whole_minutes_it_is_the_next_half(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(time, "time", lambda: 6045.0)
-
-        assert between_two_dues([Began("a", 1, 6040.0)], 60.0) == 6090.0
+    @pytest.mark.parametrize(
+        ("interval", "ats", "steady"),
+        [
+            (1.0, [], False),
+            (1.0, [7.0], True),
+            (60.0, [7.0, 7.1], False),
+            (60.0, [7.0, 60.1], True),
+        ],
+    )
+    def test_runs_at_the_start_do_not_tell_a_minute(
+        self, interval: float, ats: list[float], steady: bool
+    ) -> None:
+        assert is_steady([Began("a", 1, at) for at in ats], interval) is steady
 
 
 class TestEarly:

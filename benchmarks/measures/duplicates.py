@@ -14,7 +14,7 @@ from ..contenders.base import Contender, Scenario
 from ..contenders.recorder import Began, began
 from ..contenders.running import Running, servers
 from ..results import Result
-from ..window import between_two_dues
+from ..window import between_two_dues, is_steady
 
 #: Processes of what embeds in a web worker; of the others two schedulers and two workers, or two of
 #: what is both.
@@ -109,7 +109,9 @@ def _watch_once(plan: Plan) -> Seen:
             for _ in range(PROCESSES if contender.embeds else 2)
         ]
         with Running(contender, scenario, commands) as running, redis.record.client() as client:
-            running.wait_until(lambda: bool(began(client)), plan.interval + 30, "run")
+            running.wait_until(
+                lambda: is_steady(began(client), plan.interval), 2 * plan.interval + 30, "run"
+            )
             running.watch(SETTLE)
             start = between_two_dues(began(client), plan.interval)
             running.watch(start + plan.seconds + 0.2 - time.time())

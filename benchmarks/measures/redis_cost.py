@@ -19,7 +19,7 @@ from ..contenders.recorder import began
 from ..contenders.running import ContenderError, Running, Servers, servers
 from ..results import Result
 from ..traffic import Asked, Totals, asked, by_command, own_share, totals
-from ..window import between_two_dues
+from ..window import between_two_dues, is_steady
 
 #: Ours with several instances in one process; each has connections and leases of its own.
 FLEET = replace(table.LIBRARY, module="library_fleet", options={"schedule": "aligned"})
@@ -31,7 +31,7 @@ CHECK_INTERVAL = 1.0
 #: The library's runs are watched afterwards, for what they share depends on who is ready when.
 BESIDE = 7
 
-#: Seconds around a whole minute that are watched of those that know nothing shorter.
+#: Seconds around their runs that are watched of those that know whole minutes alone.
 _AROUND = 5.0
 
 #: Seconds that a contender has to start and get quiet: each instance writes so often a second at
@@ -92,7 +92,7 @@ def run(full: bool) -> Result:
         "wrote) and bytes from INFO, in a watch of its own. Idle: jobs of an hour that have run. "
         "Busy: per run; the library's jobs are on the clock, so that they are due at once. Several "
         "instances of the library share a process, of the others each has its own. Those that know "
-        f"whole minutes alone are watched for {_AROUND:g} s around one, once.",
+        f"whole minutes alone are watched for {_AROUND:g} s around the runs of one, once.",
     )
     cases = _cases(full)
     ours = [case for case in cases if case.state == "busy" and case.contender is FLEET]
@@ -160,7 +160,9 @@ def _settle(case: Case, running: Running, redis: Servers) -> None:
         if case.contender.schedule_in_redis:
             running.wait_until(lambda: own.dbsize() > 0, 60, "key in its Redis")
         if case.state == "busy":
-            running.wait_until(lambda: len(began(record)) > 0, 90, "run")
+            running.wait_until(
+                lambda: is_steady(began(record), case.interval), 2 * case.interval + 60, "run"
+            )
             running.watch(1.5 * min(case.interval, 2.0))
             return
         # What starts up writes.
@@ -206,9 +208,9 @@ def _beginning(case: Case, record: Any) -> float:
     soon = time.time() + 0.1
     if case.state == "idle":
         return soon
-    if case.interval == 60:  # of which the rest would be counted as if it were the runs'
-        return (soon + 1) // 60 * 60 + 59
     start = between_two_dues(began(record), case.interval)
+    if case.seconds < case.interval:  # the rest would be counted as if the runs had cost it
+        start += (case.interval - case.seconds) / 2
     return start if start > soon else start + case.interval
 
 
@@ -242,7 +244,6 @@ def _tell(result: Result, case: Case, counted: Counted) -> None:
             result.notes.append(f"{name}: no run in one of the watches, so nothing per run")
             return
         over, over_traffic, per = list(counted.runs_commands), list(counted.runs_traffic), "a run"
-        result.add(row, f"{words}: runs", counted.runs_commands, "")
 
     def divided(counts: Sequence[int], by: Sequence[float]) -> list[float]:
         return [count / number for count, number in zip(counts, by, strict=True)]
@@ -253,7 +254,9 @@ def _tell(result: Result, case: Case, counted: Counted) -> None:
     # Less than the question itself is nothing: its answer is not always of the same length.
     size = [max(0, one.received + one.sent) for one in counted.traffic]
     result.add(row, f"{words}: bytes", divided(size, over_traffic), per)
-    result.notes.append(f"{name}: {counted.which or 'no command'}")
+    result.notes.append(
+        f"{name}: {sum(counted.runs_commands)} runs, {counted.which or 'no command'}"
+    )
     if case.contender is FLEET:
         _draw(result, case, sum(counted.commands) / sum(over))
         _judge(result, case, counted)
