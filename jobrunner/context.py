@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import numbers
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from .copies import shallow_copy
 from .errors import ConfigurationError, RunStopped
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class JobContext:
         report: Report = _no_report,
     ) -> Self:
         """A copy of this context for one attempt of a run."""
-        bound = copy.copy(self)
+        bound = shallow_copy(self)
         bound.run = run
         bound._stop_reason = stop_reason
         bound._report = report

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Unpack
 
+from .copies import shallow_copy
 from .errors import InvalidJobError
 from .keys import JobKeys, default_sync_key
 from .policies import DEFAULT, Policies, PolicyKeywords, check_keywords
@@ -140,7 +140,7 @@ class JobDefinition:
 
     def copy_job(self) -> Job:
         """A shallow copy for one run."""
-        return copy.copy(self.job)
+        return shallow_copy(self.job)
 
 
 def _checked_name(job: Job) -> str:

@@ -28,6 +28,7 @@ from ..store.redis import RedisStore
 from .active import ActiveRun
 from .ends import Body, End, as_json, described, end_of, end_of_stop
 from .fenced import fence_of, fenced
+from .lines import RunLine
 from .progress import ProgressBoard
 from .stops import Stops
 from .threads import RunThreads, has_patched_threads
@@ -66,6 +67,7 @@ class Attempts:
         self._chance = chance
         self._progress = progress
         self._notify = notify
+        self._starting = RunLine("Starting job %s")
         self._sessions_of_threads: SessionFactory | None = None
         self._draining = False
 
@@ -83,7 +85,7 @@ class Attempts:
             return end_of_stop(reason)  # given back, it would be due again at once
         if self._is_draining() or reason is not None:
             return None
-        logger.info("Starting job %s", active.run.job, extra=active.extra)
+        self._starting.log(active.run.job, active.extra)
         end = self._attempt(active)
         while (pause := self._pause_after(active, end)) is not None:
             self._wait(active, pause)

@@ -28,6 +28,7 @@ from .active import ActiveRun as ActiveRun
 from .attempts import Attempts
 from .ends import End, described, traceback_of
 from .keeper import Lease, LeaseKeeper
+from .lines import RunLine
 from .progress import ProgressBoard
 from .stops import Stops
 from .threads import RunThreads
@@ -95,6 +96,7 @@ class Executor:
             progress=self._progress,
             notify=self._notify,
         )
+        self._finished = RunLine("Job %s finished successfully")
         self._active: dict[str, ActiveRun] = {}
         self._ended: list[_Ended] = []
         #: Set while nobody sends what has ended.
@@ -249,10 +251,11 @@ class Executor:
         """In the log, and to who listens: its end waits for the next flush already, so that a slow
         listener holds up nobody's record for longer than a check interval.
         """
-        _log_end(active, end)
         if end.outcome is Outcome.SUCCEEDED:
+            self._finished.log(active.run.job, active.extra)
             self._notify(job_succeeded, run=active.run, result=end.returned)
         else:
+            _log_end(active, end)
             self._notify(job_failed, run=active.run, error=end.error, outcome=end.outcome)
 
     def _notify(self, signal: Any, **arguments: Any) -> None:
@@ -309,9 +312,8 @@ def _tried(
     return list(zip(whose, answers, strict=True))
 
 
-#: What the log says of an end; the error follows where the words leave room for it.
+#: What the log says of an end that is no success; the error follows where the words have room.
 _WORDS = {
-    Outcome.SUCCEEDED: (logging.INFO, "Job %s finished successfully"),
     Outcome.FAILED: (logging.ERROR, "Job %s finished with error: %s"),
     Outcome.TIMED_OUT: (logging.ERROR, "Job %s timed out: %s"),
     Outcome.CANCELLED: (logging.WARNING, "Job %s was cancelled: %s"),
