@@ -134,9 +134,9 @@ class JobDefinition:
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
     @cached_property
-    def encoded_keys(self) -> tuple[bytes, ...]:
-        """The keys as Redis takes them, encoded once a job and not once a call."""
-        return tuple(key.encode() for key in self.keys.all())
+    def written_keys(self) -> bytes:
+        """The keys as a command of Redis has them, written once a job and not once a call."""
+        return self.keys.written()
 
     def copy_job(self) -> Job:
         """A shallow copy for one run."""

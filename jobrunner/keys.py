@@ -54,6 +54,11 @@ class JobKeys:
         """In the order in which the scripts take them."""
         return (self.sync_key, self.state, self.lease, self.history)
 
+    def written(self) -> bytes:
+        """All of them as a command of Redis has them: as bulk strings of its protocol."""
+        words = [key.encode() for key in self.all()]
+        return b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
 
 def default_sync_key(namespace: str, name: str) -> str:
     """The sync key of a job that names none; all of an application's share one slot."""

@@ -89,7 +89,7 @@ def _slots(patient: Patient, probes: Probes, fleet: FleetKeys) -> Iterator[Findi
         return
     keys = [fleet.jobs, *(definition.keys.sync_key for definition in patient.registry)]
     silent = probes.silent(keys)
-    number = len({patient.servers.slot(key.encode()) for key in keys})
+    number = len({patient.servers.slot(key) for key in keys})
     if silent:
         key, why = next(iter(silent.items()))
         yield Finding(

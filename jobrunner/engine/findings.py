@@ -55,15 +55,15 @@ def form(
     where: str, server: Mapping[str, Any] | Refused, replication: Mapping[str, Any] | Refused
 ) -> Iterator[Finding]:
     """Is it what the URL says?"""
-    clustered = not isinstance(server, Refused) and server.get("redis_mode") == "cluster"
-    if clustered and "Cluster" not in where:
+    mode = "" if isinstance(server, Refused) else _mode(server)
+    if mode == "cluster" and "Cluster" not in where:
         yield Finding(
             "form",
             Level.FAIL,
             "it is a node of a Cluster, and is spoken to as if it held everything",
             "write JOBRUNNER_REDIS_URL as redis+cluster://host:port,…",
         )
-    elif not isinstance(server, Refused) and server.get("redis_mode") == "sentinel":
+    elif mode == "sentinel":
         yield Finding(
             "form",
             Level.FAIL,
@@ -84,6 +84,11 @@ def form(
         elif "Sentinels" in where:
             kind = "the master that Sentinels name"
         yield Finding("form", Level.OK, kind)
+
+
+def _mode(server: Mapping[str, Any]) -> str:
+    """cluster, sentinel or standalone; Valkey calls the line `server_mode`."""
+    return str(server.get("server_mode") or server.get("redis_mode", ""))
 
 
 def latency(taken: Sequence[float], call_timeout: float) -> Finding:

@@ -174,57 +174,46 @@ def text(raw: Any) -> str:
 
 def known_of(raw: Sequence[Any]) -> Known:
     """KNOWN of the scripts."""
-    (
+    last, first_seen, running, left, due, row, row_ms, served, finished, succeeded, late, told = raw
+    return Known(
         last,
         first_seen,
-        running,
+        running and text(running),
         left,
-        abandoned_due,
-        abandoned_in_row,
-        abandoned,
+        due,
+        row,
+        row_ms,
         served,
         finished,
         succeeded,
-        is_overdue,
-        touched,
-    ) = raw
-    return Known(
-        _number(last),
-        _number(first_seen),
-        text(running) or None,
-        left,
-        _number(abandoned_due),
-        abandoned_in_row,
-        _number(abandoned),
-        _number(served),
-        _number(finished),
-        _number(succeeded),
-        bool(is_overdue),
-        Touched(*map(text, touched)) if touched else None,
+        late == 1,
+        Touched(*map(text, told)) if told else None,
     )
 
 
-def _number(raw: Any) -> int | None:
-    return raw if isinstance(raw, int) else None
+#: The statuses by what the scripts say.
+_STATUSES = {status.encode(): status for status in Status}
 
 
 def answer_of(raw: Sequence[Any]) -> Answer:
     """One answer of the claiming script."""
     status, known, abandoned, detail, due_ms, noted = raw
+    is_token = isinstance(detail, int)
     return Answer(
-        Status(text(status)),
+        _STATUSES[status],
         known_of(known),
-        text(abandoned) or None,
-        detail if isinstance(detail, int) else 0,
+        text(abandoned) if abandoned else None,
+        detail if is_token else 0,
         due_ms,
-        "" if isinstance(detail, int) else text(detail),
-        text(noted),
+        text(detail) if detail and not is_token else "",
+        text(noted) if noted else "",
     )
 
 
 def finish_of(raw: Sequence[Any]) -> Finish:
     """One answer of the finishing script."""
-    return Finish(text(raw[0]), known_of(raw[1]), text(raw[2]))
+    status, known, problem = raw
+    return Finish(text(status), known_of(known), text(problem) if problem else "")
 
 
 class Announced(NamedTuple):

@@ -25,9 +25,9 @@ from . import scripts
 from .connect import Client, servers_of
 from .link import Link
 from .replies import values_of
-from .scripts import Batch
 from .servers import Replicas, Reply, Servers, Words
 from .trouble import eviction_problem, explained
+from .wire import Batch
 
 logger = logging.getLogger("jobrunner")
 
@@ -41,7 +41,7 @@ class Calls:
         self._servers = servers_of(client)
         self.link = Link(self._servers.where, clock.trust)
         self._fleet = FleetKeys.of(namespace)
-        self._home = self._servers.slot(self._fleet.instances.encode())
+        self._home = self._servers.slot(self._fleet.instances)
         self._clock = clock
         self._pid = os.getpid()
         self._eviction_looked_at = False
@@ -56,14 +56,16 @@ class Calls:
         self._servers.close()
 
     def _slot_of(self, definition: JobDefinition) -> int:
-        return self._servers.slot(definition.encoded_keys[0])
+        return self._servers.slot(definition.keys.sync_key)
 
-    def _grouped(self, definitions: Iterable[JobDefinition]) -> dict[int, list[int]]:
+    def _grouped(self, definitions: Sequence[JobDefinition]) -> dict[int, Sequence[int]]:
         """The places of the definitions, by slot."""
+        if self._servers.undivided and definitions:
+            return {self._home: range(len(definitions))}
         groups: dict[int, list[int]] = {}
         for index, definition in enumerate(definitions):
             groups.setdefault(self._slot_of(definition), []).append(index)
-        return groups
+        return {**groups}
 
     def _command(self, *words: Any, slot: int | None = None) -> Any:
         (answer,) = self._ask([(self._home if slot is None else slot, words)])

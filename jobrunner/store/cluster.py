@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import redis
@@ -24,9 +25,10 @@ from redis.exceptions import (
 )
 
 from ..clock import Clock, trust_seconds
-from .scripts import Batch, Script
+from .scripts import Script
 from .sentinel import RESTED_SECONDS, Address
 from .servers import Replicas, Reply, Words, send_together
+from .wire import Batch, command, exchange
 
 #: How often a command is sent on: it may be moved, then asked for, then not be known there.
 _MOST_TURNS = 5
@@ -40,10 +42,12 @@ _REDIRECTION = re.compile(r"(?P<how>MOVED |ASK |)\d+ (?P<host>\S*):(?P<port>\d+)
 
 
 class _Request(NamedTuple):
+    """Words, or a call of a script as it is sent; all of one call are of one kind."""
+
     slot: int
-    words: Words
+    words: Words | bytes
     #: What to send instead where the script is not known.
-    in_full: Words | None = None
+    in_full: Callable[[], bytes] | None = None
 
 
 class _Stop(NamedTuple):
@@ -51,7 +55,7 @@ class _Stop(NamedTuple):
 
     place: int
     address: Address
-    words: Words
+    words: Words | bytes
     asking: bool = False
 
 
@@ -59,6 +63,7 @@ class ClusterServers:
     """The masters of a Cluster."""
 
     in_process = False
+    undivided = False
 
     def __init__(
         self,
@@ -82,14 +87,14 @@ class ClusterServers:
         #: Who did not answer, and is asked after the others.
         self._silent: set[Address] = set()
 
-    def slot(self, key: bytes) -> int:
-        return key_slot(key)
+    def slot(self, key: str) -> int:
+        return key_slot(key.encode())
 
     def run(
         self, script: Script, batches: Mapping[int, Batch], replicas: Replicas | None = None
     ) -> dict[int, Reply]:
         requests = [
-            _Request(slot, script.words(batch), script.words(batch, known=False))
+            _Request(slot, script.command(batch), partial(script.command, batch, known=False))
             for slot, batch in batches.items()
         ]
         return dict(zip(batches, self._send(requests, replicas), strict=True))
@@ -144,7 +149,7 @@ class ClusterServers:
     def _send_to(
         self, address: Address, stops: list[_Stop], replicas: Replicas | None
     ) -> list[tuple[_Stop, Reply]]:
-        words: list[Words] = []
+        words: list[Words | bytes] = []
         places = []
         for stop in stops:
             if stop.asking:
@@ -154,7 +159,7 @@ class ClusterServers:
         if replicas is not None:
             words.append(replicas.words)
         try:
-            answers = send_together(self._client(address), words)
+            answers = _sent(self._client(address), words)
         except (RedisError, OSError) as error:
             self._in_doubt = True
             self._silent.add(address)
@@ -180,7 +185,7 @@ class ClusterServers:
             host, port = redirection["host"] or stop.address[0], int(redirection["port"])
             return _Stop(stop.place, self._remap((host, port)), stop.words, asking=not moved)
         if isinstance(answer, NoScriptError) and request.in_full is not None:
-            return stop._replace(words=request.in_full)
+            return stop._replace(words=request.in_full())
         if isinstance(answer, ClusterDownError) or str(answer).startswith("CLUSTERDOWN"):
             self._in_doubt = True
         return None
@@ -237,6 +242,16 @@ class ClusterServers:
         for address in [a for a in self._clients if a not in masters]:
             # What is in use by another greenlet ends by itself.
             self._clients.pop(address).connection_pool.disconnect(inuse_connections=False)
+
+
+def _sent(client: redis.Redis, requests: list[Words | bytes]) -> list[Any]:
+    """The answers to what is sent in one round trip. The words of commands go through redis-py,
+    which knows the shapes of their answers; beside the call of a script all is sent as it is.
+    """
+    words = [request for request in requests if isinstance(request, tuple)]
+    if len(words) == len(requests):
+        return send_together(client, words)
+    return exchange(client, [r if isinstance(r, bytes) else command(*r) for r in requests])
 
 
 def _nobody_serves(slot: int) -> Exception:

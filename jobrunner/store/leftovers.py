@@ -12,9 +12,9 @@ from ..errors import InvalidJobError, StoreError
 from ..keys import FleetKeys, JobKeys
 from . import scripts
 from .answers import announcers_of, text
-from .scripts import Batch
 from .servers import Servers, Words
 from .trouble import explained
+from .wire import Batch
 
 #: How many of a job's last runs are looked at for who ran them.
 _RUNS = 20
@@ -42,7 +42,7 @@ class Leftovers:
     def __init__(self, servers: Servers, namespace: str) -> None:
         self._servers = servers
         self._jobs = FleetKeys.of(namespace).jobs
-        self._home = servers.slot(self._jobs.encode())
+        self._home = servers.slot(self._jobs)
 
     def announced(self) -> list[Announced]:
         """Every definition that was ever announced and not removed, by name."""
@@ -67,7 +67,7 @@ class Leftovers:
         and nothing was deleted.
         """
         slot = self._slot(keys)
-        batch = Batch(list(keys.all()), [])
+        batch = Batch(keys.all())
         try:
             reply = self._servers.run(scripts.prune, {slot: batch})[slot].value
         except (RedisError, OSError) as error:
@@ -81,7 +81,7 @@ class Leftovers:
         self._ask([(self._home, ("HDEL", self._jobs, announced.field))])
 
     def _slot(self, keys: JobKeys) -> int:
-        return self._servers.slot(keys.sync_key.encode())
+        return self._servers.slot(keys.sync_key)
 
     def _ask(self, requests: Sequence[tuple[int, Words]]) -> list[Any]:
         try:

@@ -39,7 +39,6 @@ ATTEMPTS: tuple[tuple[str, Words], ...] = (
     ("hget", ("HGET", "{key}", "f")),
     ("hmget", ("HMGET", "{key}", "f")),
     ("hgetall", ("HGETALL", "{key}")),
-    ("hexists", ("HEXISTS", "{key}", "f")),
     ("hkeys", ("HKEYS", "{key}")),
     ("hset", ("HSET", "{key}", "f", "1")),
     ("hincrby", ("HINCRBY", "{key}", "f", 1)),
@@ -65,7 +64,7 @@ class Probes:
     def __init__(self, servers: Servers, home: str, trust: Clock) -> None:
         self._servers = servers
         self._home_key = home
-        self._home = servers.slot(home.encode())
+        self._home = servers.slot(home)
         self._trust = trust
 
     @property
@@ -102,7 +101,7 @@ class Probes:
     def silent(self, keys: Iterable[str]) -> dict[str, str]:
         """Those of the keys whose slot does not answer, with the reason."""
         names = list(keys)
-        requests = [(self._servers.slot(name.encode()), ("PTTL", name)) for name in names]
+        requests = [(self._servers.slot(name), ("PTTL", name)) for name in names]
         answers = self._ask(requests)
         return {
             name: explained(answer)
@@ -128,7 +127,7 @@ class Probes:
         names = [name for job in keys for name in job.all()]
         # A write that takes nothing away: a field that is never there. Of another type than a
         # hash it is refused for its type, and only after the rights were looked at.
-        requests = [(self._servers.slot(name.encode()), ("HDEL", name, "")) for name in names]
+        requests = [(self._servers.slot(name), ("HDEL", name, "")) for name in names]
         answers = self._ask(requests) if names else []
         return [name for name, it in zip(names, answers, strict=True) if _is_refusal(it)]
 

@@ -45,8 +45,8 @@ from .calls import Calls
 from .connect import Client
 from .link import TooFewReplicasError
 from .replies import in_order, values_of
-from .scripts import Batch
 from .servers import Replicas, Reply, Words
+from .wire import Batch
 
 logger = logging.getLogger("jobrunner")
 
@@ -93,18 +93,16 @@ class RedisStore(Calls):
         Also tells the fleet that this instance lives, the clock what time it is, and `touched`
         what people have touched.
         """
-        home = [self._fleet.instances, self._fleet.control]
-        batches: dict[int, Batch] = {self._home: self._claim_batch(home)}
-        groups: dict[int, list[int]] = {self._home: []}
-        for index, ask in enumerate(asks):
-            slot = self._slot_of(ask.definition)
-            if slot not in batches:
-                batches[slot], groups[slot] = self._claim_batch([]), []
-            groups[slot].append(index)
-            batches[slot].keys.extend(ask.definition.encoded_keys)
-            batches[slot].arguments.extend(
-                (ask.run_id, ask.computed_from, ask.early_until_ms, ask.due_ms, ask.note)
-            )
+        groups = self._grouped([ask.definition for ask in asks])
+        groups.setdefault(self._home, ())
+        batches = {slot: self._claim_batch(slot) for slot in groups}
+        for slot, indexes in groups.items():
+            batch = batches[slot]
+            for ask in [asks[index] for index in indexes]:
+                batch.add_keys(4, ask.definition.written_keys)
+                batch.add(
+                    f"{ask.run_id} {ask.computed_from} {ask.early_until_ms} {ask.due_ms} {ask.note}"
+                )
         sent_at = self._clock.trust()
         replies = self._sent(scripts.claim, batches, self._replicas)
         if self._replicas is not None:
@@ -116,7 +114,7 @@ class RedisStore(Calls):
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
-        groups = self._grouped(definition for definition, _ in claims)
+        groups = self._grouped([definition for definition, _ in claims])
         values = self._told(self._sent(scripts.give_back, _of_claims(claims, groups)))
         return in_order(groups, values, bool, len(claims), skip=0)
 
@@ -125,30 +123,34 @@ class RedisStore(Calls):
 
         For the keeper's thread: raises `StoreError` without telling the link, and logs nothing.
         """
-        groups = self._grouped(definition for definition, _ in runs)
-        batches = {
-            slot: Batch(
-                [key for i in indexes for key in runs[i][0].encoded_keys[1:3]],
+        groups = self._grouped([definition for definition, _ in runs])
+        batches = {}
+        for slot, indexes in groups.items():
+            keys = [runs[i][0].keys for i in indexes]
+            batches[slot] = Batch(
+                [key for job in keys for key in (job.state, job.lease)],
                 [self._lease_ms, *(runs[i][1] for i in indexes)],
             )
-            for slot, indexes in groups.items()
-        }
         values = values_of(self._sent(scripts.renew, batches))
         return in_order(groups, values, bool, len(runs), skip=0)
 
     def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         """Record how runs ended, and release what is still theirs; at most `MAX_BATCH`."""
         now = self._clock.trust()
-        groups = self._grouped(ending.definition for ending in endings)
+        groups = self._grouped([ending.definition for ending in endings])
+        age_ms = "" if self._history_age_ms is None else self._history_age_ms
         batches = {}
         for slot, indexes in groups.items():
-            age_ms = "" if self._history_age_ms is None else self._history_age_ms
-            batch = batches[slot] = Batch([], [self._injected_ms(), self._history, age_ms])
-            for ending in (endings[i] for i in indexes):
-                batch.keys.extend(ending.definition.encoded_keys)
+            batch = batches[slot] = Batch((), (self._injected_ms(), self._history, age_ms))
+            for ending in [endings[i] for i in indexes]:
+                batch.add_keys(4, ending.definition.written_keys)
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
-                batch.arguments.extend((ending.run_id, str(ending.outcome), ending.error, ago_ms))
-                batch.arguments.extend((ending.attempts, ending.traceback, ending.result))
+                batch.add(
+                    f"{ending.run_id} {ending.outcome} {ago_ms} {ending.attempts}",
+                    ending.error,
+                    ending.traceback,
+                    ending.result,
+                )
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
         return in_order(groups, values, finish_of, len(endings))
@@ -156,21 +158,21 @@ class RedisStore(Calls):
     def progress(self, reports: Sequence[Report]) -> list[bool | StoreError]:
         """Write how far runs are; at most `MAX_BATCH`. False: it is not the running run."""
         now = self._clock.trust()
-        groups = self._grouped(report.definition for report in reports)
+        groups = self._grouped([report.definition for report in reports])
         batches = {}
         for slot, indexes in groups.items():
-            batch = batches[slot] = Batch([], [self._injected_ms()])
-            for report in (reports[i] for i in indexes):
-                batch.keys.append(report.definition.encoded_keys[1])
+            keys = [reports[i].definition.keys.state for i in indexes]
+            batch = batches[slot] = Batch(keys, [self._injected_ms()])
+            for report in [reports[i] for i in indexes]:
                 ago_ms = max(0, int((now - report.told_at) * 1000))
-                batch.arguments.extend((report.run_id, report.members, ago_ms))
+                batch.add(report.run_id, report.members, ago_ms)
         values = self._told(self._sent(scripts.progress, batches))
         return in_order(groups, values, bool, len(reports), skip=0)
 
     def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
         """A token above `above` for the running run; None: it is not the running run any more."""
         slot = self._slot_of(definition)
-        batch = Batch([definition.encoded_keys[1]], [run_id, above])
+        batch = Batch([definition.keys.state], [run_id, above])
         token: int = self._told(self._sent(scripts.token, {slot: batch}))[slot]
         return token or None
 
@@ -207,7 +209,7 @@ class RedisStore(Calls):
     def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
         """Do what a person asks of a job, and let the fleet know: `control.lua` says what."""
         slot = self._slot_of(definition)
-        batch = Batch(list(definition.encoded_keys), [what, *arguments])
+        batch = Batch(definition.keys.all(), [what, *arguments])
         answer = controlled_of(self._told(self._sent(scripts.control, {slot: batch}))[slot])
         if answer.status == "done":
             self._spread_the_word(definition.name)
@@ -261,7 +263,7 @@ class RedisStore(Calls):
         for start in range(0, len(keys), MAX_BATCH):
             requests: list[tuple[int, Words]] = []
             for key in keys[start : start + MAX_BATCH]:
-                slot = self._servers.slot(key.sync_key.encode())
+                slot = self._servers.slot(key.sync_key)
                 requests.append((slot, ("GET", key.sync_key)))
                 requests.append((slot, ("HGETALL", key.state)))
                 requests.append((slot, ("PTTL", key.lease)))
@@ -283,17 +285,18 @@ class RedisStore(Calls):
 
     # -- claims ------------------------------------------------------------------------------
 
-    def _claim_batch(self, keys: list[Any]) -> Batch:
+    def _claim_batch(self, slot: int) -> Batch:
+        keys = (self._fleet.instances, self._fleet.control) if slot == self._home else ()
         return Batch(
             keys,
-            [
+            (
                 self._injected_ms(),
                 self._lease_ms,
                 self._instance,
                 self._history,
                 self._forget_after_ms,
                 self._control_read,
-            ],
+            ),
         )
 
     def _hear_of_control(self, value: Any) -> None:
@@ -333,7 +336,7 @@ class RedisStore(Calls):
     def _take_back_unreplicated(
         self,
         asks: Sequence[Ask],
-        groups: Mapping[int, list[int]],
+        groups: Mapping[int, Sequence[int]],
         replies: dict[int, Reply],
         wanted: int,
     ) -> None:
@@ -363,13 +366,12 @@ class RedisStore(Calls):
 
 
 def _of_claims(
-    claims: Sequence[tuple[JobDefinition, str]], groups: Mapping[int, list[int]]
+    claims: Sequence[tuple[JobDefinition, str]], groups: Mapping[int, Sequence[int]]
 ) -> dict[int, Batch]:
     """What the script that gives back takes, by slot."""
-    return {
-        slot: Batch(
-            [key for i in indexes for key in claims[i][0].encoded_keys],
-            [claims[i][1] for i in indexes],
-        )
-        for slot, indexes in groups.items()
-    }
+    batches = {}
+    for slot, indexes in groups.items():
+        batch = batches[slot] = Batch((), [claims[i][1] for i in indexes])
+        for i in indexes:
+            batch.add_keys(4, claims[i][0].written_keys)
+    return batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import StoreError
@@ -21,7 +21,7 @@ def values_of(replies: Mapping[int, Reply]) -> dict[int, Any]:
 
 
 def in_order(
-    groups: Mapping[int, list[int]],
+    groups: Mapping[int, Sequence[int]],
     values: Mapping[int, Any],
     read: Callable[[Any], T],
     number: int,

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from importlib import resources
-from typing import Any, NamedTuple
 
-import redis
-from redis.exceptions import NoScriptError
-
-
-class Batch(NamedTuple):
-    """What one execution of a script takes: keys of one slot, and its arguments."""
-
-    keys: list[Any]
-    arguments: list[Any]
+from .wire import Batch
 
 
 class Script:
@@ -24,20 +15,13 @@ class Script:
         folder = resources.files(__package__) / "lua"
         shared = (folder / "_state.lua").read_text("utf-8")
         self.source = shared + (folder / f"{name}.lua").read_text("utf-8")
-        self._digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def __call__(self, client: redis.Redis, keys: list[Any], arguments: list[Any]) -> Any:
-        """Run it in one round trip; two when the server does not know it (yet, or any more)."""
-        try:
-            return client.evalsha(self._digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            # Nothing was executed. EVAL runs the script and leaves it known.
-            return client.eval(self.source, len(keys), *keys, *arguments)
-
-    def words(self, batch: Batch, *, known: bool = True) -> tuple[Any, ...]:
-        """The command that runs it, for a pipeline; the long one where it is not known."""
-        command = ("EVALSHA", self._digest) if known else ("EVAL", self.source)
-        return (*command, len(batch.keys), *batch.keys, *batch.arguments)
+    def command(self, batch: Batch, *, known: bool = True) -> bytes:
+        """The command that runs it; the long one where it is not known (yet, or any more), which
+        leaves it known.
+        """
+        return batch.command(*(("EVALSHA", self.digest) if known else ("EVAL", self.source)))
 
 
 claim = Script("claim")

@@ -18,7 +18,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from .scripts import Batch, Script
+from .scripts import Script
+from .wire import Batch, command, exchange
 
 #: A command, word by word.
 Words = tuple[Any, ...]
@@ -51,7 +52,10 @@ class Servers(Protocol):
     #: fakeredis: a server in this process, which no other thread may use.
     in_process: bool
 
-    def slot(self, key: bytes) -> int:
+    #: Whether all keys are of one slot, 0.
+    undivided: bool
+
+    def slot(self, key: str) -> int:
         """What of it holds `key`. Keys of one slot may be given to one script."""
 
     def run(
@@ -106,12 +110,14 @@ class Fixed:
 class OneServer:
     """One server that holds everything: all keys are of one slot."""
 
+    undivided = True
+
     def __init__(self, source: Source) -> None:
         self._source = source
         self.where = source.where
         self.in_process = source.in_process
 
-    def slot(self, key: bytes) -> int:
+    def slot(self, key: str) -> int:
         return 0
 
     def run(
@@ -119,10 +125,7 @@ class OneServer:
     ) -> dict[int, Reply]:
         ((slot, batch),) = batches.items()
         try:
-            client = self._source.client()
-            if replicas is None:
-                return {slot: Reply(script(client, *batch))}
-            return {slot: _run_and_wait(client, script, batch, replicas)}
+            return {slot: _run(self._source.client(), script, batch, replicas)}
         except (RedisError, OSError) as error:
             self._doubt_after(error)
             raise
@@ -166,15 +169,16 @@ def is_in_process(client: redis.Redis) -> bool:
     return bool(client.connection_pool.connection_class.__module__.startswith("fakeredis"))
 
 
-def _run_and_wait(client: redis.Redis, script: Script, batch: Batch, replicas: Replicas) -> Reply:
-    value, acknowledged = send_together(client, [script.words(batch), replicas.words])
-    if isinstance(value, NoScriptError):
-        words = script.words(batch, known=False)
-        value, acknowledged = send_together(client, [words, replicas.words])
-    for answer in (value, acknowledged):
+def _run(client: redis.Redis, script: Script, batch: Batch, replicas: Replicas | None) -> Reply:
+    after = [] if replicas is None else [command(*replicas.words)]
+    answers = exchange(client, [script.command(batch), *after])
+    if isinstance(answers[0], NoScriptError):
+        # Nothing was executed; what waited for replicas waited for nothing.
+        answers = exchange(client, [script.command(batch, known=False), *after])
+    for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    return Reply(value, int(acknowledged))
+    return Reply(answers[0], int(answers[1]) if after else None)
 
 
 def describe(client: redis.Redis) -> str:

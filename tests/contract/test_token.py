@@ -67,7 +67,7 @@ def test_a_stored_token_that_no_number_holds_counts_as_lost(
     for stored in ("inf", "nan", "1e300", "9" * 30, "0x10", ""):
         fleet.client.hset(purge.keys.state, "token", stored)
         before = micros(fleet)
-        assert before <= next_token(fleet, purge, f"run after {stored}") <= micros(fleet)
+        assert before <= next_token(fleet, purge, f"run-after-{stored}") <= micros(fleet)
 
 
 def test_a_claim_that_was_given_back_keeps_its_token_from_being_used_again(

@@ -217,7 +217,7 @@ class TestCluster:
         servers = servers_of(client_from_url(cluster.url, 2.0))
         leftovers = Leftovers(servers, "shop")
         keys = [JobKeys.of(f"OLD-{number}") for number in range(6)]
-        assert 6 == len({servers.slot(job.sync_key.encode()) for job in keys})
+        assert 6 == len({servers.slot(job.sync_key) for job in keys})
         with cluster.client() as client:
             for job in keys:
                 client.set(job.sync_key, 5)

@@ -100,7 +100,7 @@ def test_leases_are_renewed_through_a_client_of_their_own(
             return {
                 heard["client_port"]
                 for heard in monitor.commands()
-                if script._digest in heard["command"] or script.source in heard["command"]
+                if script.digest in heard["command"] or script.source in heard["command"]
             }
 
         wait_for(lambda: clients(scripts.claim) and clients(scripts.renew))

@@ -76,6 +76,8 @@ class TestForm:
         [
             ({"redis_mode": "cluster"}, {"role": "master"}, "redis+cluster://"),
             ({"redis_mode": "sentinel"}, NOT_TOLD, "redis+sentinel://"),
+            ({"server_mode": "cluster"}, {"role": "master"}, "redis+cluster://"),
+            ({"server_mode": "sentinel"}, NOT_TOLD, "redis+sentinel://"),
             ({"redis_mode": "standalone"}, {"role": "slave"}, "redis+sentinel://"),
         ],
     )

@@ -190,11 +190,16 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
     assert (Purge, "purge sessions", [1]) == (type(copy), job.name, job.seen)  # type: ignore[attr-defined]
 
 
-def test_the_keys_are_encoded_once() -> None:
+def test_the_keys_are_written_once_as_a_command_has_them() -> None:
     definition = define(sync_key="schlüssel")
 
-    assert tuple(key.encode() for key in definition.keys.all()) == definition.encoded_keys
-    assert definition.encoded_keys is definition.encoded_keys
+    assert definition.written_keys is definition.written_keys
+    assert (
+        "$10\r\nschlüssel\r\n"
+        "$18\r\n{schlüssel}:state\r\n"
+        "$18\r\n{schlüssel}:lease\r\n"
+        "$20\r\n{schlüssel}:history\r\n"
+    ) == definition.written_keys.decode()
 
 
 def test_a_schedule_of_the_user_s_own_will_do() -> None:

@@ -12,8 +12,8 @@
 --   abandoned_run, abandoned_due_ms   the mark of a run recorded as abandoned and its due time,
 --                                     until the next claim
 --   abandoned_in_row, abandoned_ms    how many runs were, one after the other, and when the last
---   before_*       what the running run's claim replaced: k, last_ms, due_ms, served_ms, the mark
---                  and the request
+--   before         what the running run's claim replaced, a line each: k, last_ms, due_ms,
+--                  served_ms, the mark (run and due time), the request; an empty line: nothing
 --   given_back     the last run ids that were given back, the newest first: their claims may yet
 --                  arrive
 --   paused         until which ms a person has paused the job, '-': until resumed; pause_reason
@@ -27,6 +27,11 @@
 --
 -- Ownership is state.run == run id, and not the lease key: the claimer makes the id before it
 -- asks, so every script may be sent again after a lost answer and does nothing twice.
+--
+-- A script blocks Redis while it runs, so each command that it can do without counts: what is
+-- written to one key is written by one command, and what is not there is not taken away.
+
+local call, try, find = redis.call, redis.pcall, string.find
 
 -- Lua prints large numbers as floats and loses digits.
 local function text(number)
@@ -36,7 +41,7 @@ end
 -- The milliseconds that decide what is due (an injected clock's, where given), and Redis's own
 -- microseconds.
 local function clocks(injected_ms)
-  local time = redis.call('TIME')
+  local time = call('TIME')
   local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
   if injected_ms ~= '' then
     return tonumber(injected_ms), micros
@@ -47,8 +52,11 @@ end
 -- A stored whole number; nil for what is missing, is no such number, or has more digits than a
 -- Lua number keeps.
 local function whole(stored)
-  local number = stored and string.match(stored, '^%-?%d+$') and tonumber(stored)
-  return number and math.abs(number) < 2 ^ 53 and number or nil
+  if not stored or not find(stored, '^%-?%d+$') then
+    return nil
+  end
+  local number = tonumber(stored)
+  return number < 2 ^ 53 and number > -2 ^ 53 and number or nil
 end
 
 -- The text of an error reply; over fakeredis it is an object of Python's, not a string.
@@ -81,43 +89,44 @@ local function is_wrong_type(reply, ...)
     return false
   end
   if not string.find(tostring(reply.err), 'WRONGTYPE') then
-    redis.call(...)
+    call(...)
   end
   return true
 end
 
--- Reads one job. A key of a wrong type makes this job corrupt, and stops no other.
-local function read(keys)
-  local k, wrong_k = redis.pcall('GET', keys.k), nil
+-- Reads one job; `...`: fields of its state that only some scripts need, into `job.more`. A key of
+-- a wrong type makes this job corrupt, and stops no other.
+local function read(keys, ...)
+  local k, wrong_k = try('GET', keys.k), nil
   if is_wrong_type(k, 'GET', keys.k) then
     k, wrong_k = false, problem_of(keys.k, k)
   end
-  local fields = redis.pcall('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token',
-    'instance', 'due_ms', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms',
-    'served_ms', 'finished_ms', 'succeeded_ms', 'overdue_ms', 'paused', 'trigger', 'cancel',
-    'given_back')
+  local fields = try('HMGET', keys.state, 'last_ms', 'first_seen_ms', 'run', 'token', 'instance',
+    'due_ms', 'served_ms', 'finished_ms', 'succeeded_ms', 'overdue_ms', 'paused', 'trigger',
+    'cancel', 'request', 'abandoned_run', 'abandoned_due_ms', 'abandoned_in_row', 'abandoned_ms',
+    ...)
   if is_wrong_type(fields, 'HMGET', keys.state, 'run') then
-    return { corrupt = problem_of(keys.state, fields) }
+    return { corrupt = problem_of(keys.state, fields), paused = '', trigger = '', cancel = '',
+      lease_left = 0 }
   end
-  local job = { k = k, run = fields[3] ~= '' and fields[3], token = whole(fields[4]) or 0,
-    instance = fields[5] or '', due_ms = whole(fields[6]) and fields[6] or '',
-    refined = fields[1] or '', lease_left = 0, abandoned_run = fields[7] or '',
-    abandoned_due_ms = whole(fields[8]), abandoned_in_row = whole(fields[9]) or 0,
-    abandoned_ms = whole(fields[10]), served_ms = whole(fields[11]),
-    finished_ms = whole(fields[12]), succeeded_ms = whole(fields[13]),
-    overdue_ms = whole(fields[14]), paused = fields[15] or '', trigger = fields[16] or '',
-    cancel = fields[17] or '', given_back = fields[18] or '' }
-  local wrong
-  job.last_ms, wrong = last_start(k, fields[1])
-  job.started_ms = whole(fields[1]) or job.last_ms or 0
-  job.first_seen_ms = whole(fields[2])
-  job.corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong)
+  local last_ms, wrong = last_start(k, fields[1])
+  local job = { k = k, last_ms = last_ms, corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong),
+    refined = whole(fields[1]) and fields[1] or '', started_ms = whole(fields[1]) or last_ms or 0,
+    first_seen_ms = whole(fields[2]), run = fields[3] ~= '' and fields[3],
+    token = whole(fields[4]) or 0, instance = fields[5] or '',
+    due_ms = whole(fields[6]) and fields[6] or '', served_ms = whole(fields[7]),
+    finished_ms = whole(fields[8]), succeeded_ms = whole(fields[9]),
+    overdue_ms = whole(fields[10]), paused = fields[11] or '', trigger = fields[12] or '',
+    cancel = fields[13] or '', request = fields[14], abandoned_run = fields[15] or '',
+    abandoned_due_ms = whole(fields[16]), abandoned_in_row = whole(fields[17]) or 0,
+    abandoned_ms = whole(fields[18]), has_row = fields[17], is_marked = fields[15] or fields[16],
+    is_overdue = fields[10], lease_left = 0, more = { fields[19], fields[20] } }
   if job.run then
-    local holder = redis.pcall('GET', keys.lease)
-    if type(holder) == 'table' then
-      job.corrupt = problem_of(keys.lease, holder)
-    elseif holder == job.run then
-      local left = redis.call('PTTL', keys.lease)
+    job.holder = try('GET', keys.lease)
+    if type(job.holder) == 'table' then
+      job.corrupt = problem_of(keys.lease, job.holder)
+    elseif job.holder == job.run then
+      local left = call('PTTL', keys.lease)
       job.endless = left == -1
       job.lease_left = math.max(1, left)
     end
@@ -125,22 +134,61 @@ local function read(keys)
   return job
 end
 
--- What the state holds of a running run, and what its claim replaced, is over.
-local function forget_run(state)
-  redis.call('HDEL', state, 'run', 'instance', 'request', 'cancel', 'progress', 'before_k',
-    'before_last_ms', 'before_due_ms', 'before_served_ms', 'before_abandoned_run',
-    'before_abandoned_due_ms', 'before_trigger')
+-- What a claim replaces, in the words of the field `before`.
+local function before_words(k, last_ms, due_ms, served_ms, marked_run, marked_due_ms, request)
+  if find(marked_run, '%s') then
+    marked_run, marked_due_ms = '', ''  -- no run has such an id
+  end
+  return table.concat({ k, last_ms, due_ms, served_ms, marked_run, marked_due_ms, request }, '\n')
 end
 
--- A run has succeeded: since when the job is well, and what it returned.
-local function succeeded(keys, job, at_ms, result)
-  job.succeeded_ms, job.overdue_ms = at_ms, nil
-  redis.call('HSET', keys.state, 'succeeded_ms', text(at_ms))
-  redis.call('HDEL', keys.state, 'overdue_ms')
+-- The seven parts of `before`; nothing when they are not there.
+local function before_parts(stored)
+  return string.match(stored or '', '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$')
+end
+
+-- A counter of the state, one higher than `stored`; '' when what is stored is no number.
+local function counted(stored)
+  local number = whole(stored or '0')
+  return number and text(number + 1) or ''
+end
+
+-- Writes fields of a state, given as name, value, name, value, and takes others away; one command
+-- each, and none for nothing.
+local function write(state, set, gone)
+  if #set > 0 then
+    call('HSET', state, unpack(set))
+  end
+  if #gone > 0 then
+    call('HDEL', state, unpack(gone))
+  end
+end
+
+-- What a state holds of its running run and of what that one's claim replaced.
+local function of_the_run(job)
+  local gone = { 'run', 'instance', 'before', 'progress' }
+  if job.request then
+    gone[5] = 'request'
+  end
+  if job.cancel ~= '' then
+    gone[#gone + 1] = 'cancel'
+  end
+  return gone
+end
+
+-- A run has succeeded at `at_ms`: since when the job is well, and what it returned. Adds to what
+-- is to be written, and to what is to go.
+local function succeeded(job, at_ms, result, set, gone)
+  job.succeeded_ms = at_ms
+  set[#set + 1], set[#set + 2] = 'succeeded_ms', text(at_ms)
+  if job.is_overdue then
+    job.overdue_ms = nil
+    gone[#gone + 1] = 'overdue_ms'
+  end
   if result == '' then
-    redis.call('HDEL', keys.state, 'result')
+    gone[#gone + 1] = 'result'
   else
-    redis.call('HSET', keys.state, 'result', result)
+    set[#set + 1], set[#set + 2] = 'result', result
   end
 end
 
@@ -152,39 +200,45 @@ local function add_entry(history, history_limit, fields, more)
       fields[#fields + 1] = value
     end
   end
-  return redis.pcall('XADD', history, 'MAXLEN', history_limit, '*', unpack(fields))
+  return try('XADD', history, 'MAXLEN', history_limit, '*', unpack(fields))
 end
 
--- Writes how a run ended, into state and history, and makes the job free. `more`: what else there
--- is to say of it, as fields of its entry: attempts, traceback, result.
-local function record(keys, job, finished_ms, outcome, err, history_limit, more)
-  more = more or {}
-  more.request = redis.call('HGET', keys.state, 'request')
-  redis.call('HSET', keys.state, 'finished_ms', text(finished_ms), 'outcome', outcome, 'error', err)
-  forget_run(keys.state)
-  job.finished_ms, job.cancel = finished_ms, ''
-  redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
+-- Outcomes of runs that ended, well or badly, and whose instance lived.
+local ENDED = { succeeded = true, failed = true, timed_out = true, cancelled = true }
+
+-- Writes how a run ended, into state and history, and makes the job free. `count`: how many runs
+-- have ended so, this one with them; '': the stored number cannot be read and stays. `more`: what
+-- else there is to say of it, as fields of its entry: attempts, traceback, result.
+local function record(keys, job, finished_ms, outcome, err, history_limit, count, more)
+  local finished = text(finished_ms)
+  local set = { 'finished_ms', finished, 'outcome', outcome, 'error', err }
+  local gone = of_the_run(job)
+  if count ~= '' then
+    set[7], set[8] = 'count_' .. outcome, count
+  end
   if outcome == 'abandoned' then
     job.abandoned_run, job.abandoned_due_ms = job.run, whole(job.due_ms) or job.started_ms
     job.abandoned_in_row, job.abandoned_ms = job.abandoned_in_row + 1, finished_ms
-    redis.call('HSET', keys.state, 'abandoned_run', job.run,
-      'abandoned_due_ms', text(job.abandoned_due_ms), 'abandoned_ms', text(finished_ms),
-      'abandoned_in_row', text(job.abandoned_in_row))
-  elseif outcome == 'succeeded' or outcome == 'failed' or outcome == 'timed_out'
-      or outcome == 'cancelled' then
-    -- It ended, well or badly, and its instance lived: the row is broken.
-    redis.call('HDEL', keys.state, 'abandoned_in_row')
+    for _, one in ipairs({ 'abandoned_run', job.run, 'abandoned_due_ms', text(job.abandoned_due_ms),
+      'abandoned_ms', finished, 'abandoned_in_row', text(job.abandoned_in_row) }) do
+      set[#set + 1] = one
+    end
+  elseif ENDED[outcome] then
+    if job.has_row then
+      gone[#gone + 1] = 'abandoned_in_row'
+    end
     job.abandoned_in_row = 0
   end
   if outcome == 'succeeded' then
-    succeeded(keys, job, finished_ms, more.result or '')
+    succeeded(job, finished_ms, more.result or '', set, gone)
   end
+  write(keys.state, set, gone)
+  more.request = job.request
   local added = add_entry(keys.history, history_limit, { 'run', job.run,
     'token', text(job.token), 'instance', job.instance, 'due_ms', job.due_ms,
-    'started_ms', text(job.started_ms), 'finished_ms', text(finished_ms),
+    'started_ms', text(job.started_ms), 'finished_ms', finished,
     'outcome', outcome, 'error', err }, more)
-  job.run = false
-  job.lease_left = 0
+  job.finished_ms, job.cancel, job.run, job.lease_left = finished_ms, '', false, 0
   if type(added) == 'table' and added.err then
     return problem_of(keys.history, added)
   end
@@ -201,14 +255,14 @@ local function version(job)
   return last .. '/' .. text(job.abandoned_in_row) .. '/' .. text(job.abandoned_ms)
 end
 
--- The part of an answer that every script gives.
+-- The part of an answer that every script gives; false: there is none.
 local function known(job)
-  local touched = ''
+  local touched = false
   if job.paused ~= '' or job.trigger ~= '' or job.cancel ~= '' then
     touched = { job.paused, job.trigger, job.cancel }
   end
-  return { job.last_ms or '', job.first_seen_ms or '', job.run or '', job.lease_left or 0,
-    job.abandoned_due_ms or '', job.abandoned_in_row or 0, job.abandoned_ms or '',
-    job.served_ms or '', job.finished_ms or '', job.succeeded_ms or '',
+  return { job.last_ms or false, job.first_seen_ms or false, job.run or false, job.lease_left,
+    job.abandoned_due_ms or false, job.abandoned_in_row or 0, job.abandoned_ms or false,
+    job.served_ms or false, job.finished_ms or false, job.succeeded_ms or false,
     job.overdue_ms and 1 or 0, touched }
 end

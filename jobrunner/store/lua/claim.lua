@@ -6,12 +6,12 @@
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
 --       5 ms after which an unseen instance is forgotten
 --       6 the id of the newest entry of the control stream that the instance has read, or ''
---       then for each job:
---       run id ('': only look), the version it was computed from (the last start in ms, '-':
+--       then for each job, in one argument and parted by blanks:
+--       run id (nothing: only look), the version it was computed from (the last start in ms, '-':
 --       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; with
 --       '@MS' the last due time served, '-': none; '?': not known; '*': whatever it is), the last
 --       ms at which it is early, its due time in ms (0: now; -1: out of turn, for the request; -2:
---       out of turn, by hand), a note ('': none)
+--       out of turn, by hand), a note (or nothing)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
 -- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
 --         as abandoned, detail, due in ms, the part of the note that is new } ... }, for each job
@@ -19,38 +19,42 @@
 --         of the jobs that a person has touched ... }
 -- KNOWN   { last start, first seen, running run, its lease left in ms, due time of the last
 --         run if that was abandoned, how many were in a row, when the last of them was, last due
---         time served, last finish, last success, 1 if noted as overdue, '' or { paused until,
---         request, run to be cancelled } }
+--         time served, last finish, last success, 1 if noted as overdue, { paused until, request,
+--         run to be cancelled } }; nil for what there is not
 -- Status  claimed, again (our own run, claimed before): detail is the token
 --         held, early, paused, due (a look), changed (the version differs)
 --         corrupt: detail quotes it
 -- Touches  the instances, where given; each job's state (first seen; notes; all of a claim), k and
 --         lease (a claim); its history (an abandoned run); a lease that has lost its end gets one
 
-local OF_REQUEST, BY_HAND = -1, -2
+local OF_REQUEST = -1
+
+local ASK = '^(%S*) (%S+) (%S+) (%S+) ?(.*)$'
 
 local now_ms, micros = clocks(ARGV[1])
+local now, now_seconds, micros_text = text(now_ms), text(math.floor(now_ms / 1000)), text(micros)
 local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
+local lease_left = tonumber(lease_ms)
 
 -- A write in every claim, a mere look too: a Redis that takes no writes must not seem well.
 local first = #KEYS % 4
 local seen
 if first == 2 then
-  seen = redis.pcall('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
+  seen = try('ZADD', KEYS[1], text(math.floor(micros / 1000)), instance)
 else
-  seen = redis.pcall('HDEL', KEYS[2], '')  -- a field that is never there
+  seen = try('HDEL', KEYS[2], '')  -- a field that is never there
 end
 if type(seen) == 'table' and seen.err and not string.find(problem_of('', seen), 'WRONGTYPE') then
   return seen
 end
 if first == 2 then
-  redis.pcall('ZREMRANGEBYSCORE', KEYS[1], '-inf',
+  try('ZREMRANGEBYSCORE', KEYS[1], '-inf',
     text(math.floor(micros / 1000) - tonumber(ARGV[5])))
 end
 
 -- What people have touched since the entry `read_id`.
 local function control_since(stream, read_id)
-  local newest = redis.pcall('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  local newest = try('XREVRANGE', stream, '+', '-', 'COUNT', 1)
   if newest.err or not newest[1] then
     return read_id ~= '0-0' and { '0-0', read_id ~= '' and 1 or 0 } or ''
   end
@@ -61,7 +65,7 @@ local function control_since(stream, read_id)
     return { newest_id, 0 }  -- an instance that begins looks at all of them anyway
   end
   -- The entry that was read last must be there still: else others were trimmed, or lost, with it.
-  local entries = redis.pcall('XRANGE', stream, read_id, '+', 'COUNT', 500)
+  local entries = try('XRANGE', stream, read_id, '+', 'COUNT', 500)
   local found = { newest_id, 0 }
   local from = 1
   if read_id ~= '0-0' then
@@ -83,7 +87,7 @@ end
 local function is_paused(keys, job)
   local until_ms = whole(job.paused)
   if until_ms and until_ms <= now_ms then
-    redis.call('HDEL', keys.state, 'paused', 'pause_reason')
+    call('HDEL', keys.state, 'paused', 'pause_reason')
     job.paused = ''
   end
   return job.paused ~= ''
@@ -92,7 +96,7 @@ end
 -- Notes due times that passed without a run, each once for a reason. Returns those that were not
 -- noted before, as REASON:MS,MS; '' when there are none.
 local function skip(keys, reason, times)
-  local last = whole(redis.call('HGET', keys.state, 'skip_due_' .. reason)) or 0
+  local last = whole(call('HGET', keys.state, 'skip_due_' .. reason)) or 0
   local new = {}
   for _, due_ms in ipairs(times) do
     if due_ms > last then
@@ -102,9 +106,9 @@ local function skip(keys, reason, times)
   if #new == 0 then
     return ''
   end
-  redis.call('HSET', keys.state, 'skip_due_' .. reason, new[#new],
+  call('HSET', keys.state, 'skip_due_' .. reason, new[#new],
     'skip_reason', reason, 'skip_due_ms', new[#new])
-  redis.pcall('HINCRBY', keys.state, 'count_skip_' .. reason, #new)
+  try('HINCRBY', keys.state, 'count_skip_' .. reason, #new)
   return reason .. ':' .. table.concat(new, ',')
 end
 
@@ -120,7 +124,7 @@ local function take_note(keys, job, note)
   if job.overdue_ms or (job.succeeded_ms or job.first_seen_ms) ~= times[1] then
     return ''
   end
-  redis.call('HSET', keys.state, 'overdue_ms', text(now_ms))
+  call('HSET', keys.state, 'overdue_ms', text(now_ms))
   job.overdue_ms = now_ms
   return note
 end
@@ -130,45 +134,55 @@ local function claim(keys, job, run, due_ms)
   local of_schedule, request = due_ms >= 0 and due_ms ~= job.abandoned_due_ms, ''
   if due_ms == OF_REQUEST then
     request = job.trigger
-    redis.call('HDEL', keys.state, 'trigger')
-    job.trigger = ''
   end
   if due_ms <= 0 then
     due_ms = now_ms
   end
-  job.token = math.max(job.token + 1, micros)
-  redis.call('HSET', keys.state, 'run', run, 'instance', instance, 'token', text(job.token),
-    'before_k', job.k or '', 'before_last_ms', job.refined, 'before_due_ms', job.due_ms,
-    'before_served_ms', job.served_ms and text(job.served_ms) or '',
-    'before_abandoned_run', job.abandoned_run,
-    'before_abandoned_due_ms', job.abandoned_due_ms and text(job.abandoned_due_ms) or '',
-    'last_ms', text(now_ms), 'due_ms', text(due_ms))
+  local due, token = text(due_ms), micros_text
+  if job.token >= micros then
+    job.token = job.token + 1
+    token = text(job.token)
+  else
+    job.token = micros
+  end
+  local set, gone = { 'run', run, 'instance', instance, 'token', token, 'last_ms', now,
+    'due_ms', due, 'before', before_words(job.k or '', job.refined, job.due_ms,
+      job.served_ms and text(job.served_ms) or '', job.abandoned_run,
+      job.abandoned_due_ms and text(job.abandoned_due_ms) or '', request) }, {}
   if of_schedule then
-    redis.call('HSET', keys.state, 'served_ms', text(due_ms))
+    set[13], set[14] = 'served_ms', due
     job.served_ms = due_ms
   end
-  if request ~= '' then
-    redis.call('HSET', keys.state, 'request', request, 'before_trigger', request)
+  local runs = counted(job.more[2])
+  if runs ~= '' then
+    set[#set + 1], set[#set + 2] = 'runs', runs
   end
-  redis.call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
-  redis.call('SET', keys.k, text(math.floor(now_ms / 1000)))
-  redis.call('SET', keys.lease, run, 'PX', lease_ms)
-  redis.pcall('HINCRBY', keys.state, 'runs', 1)
-  job.last_ms, job.run, job.lease_left = now_ms, run, tonumber(lease_ms)
+  if request ~= '' then
+    set[#set + 1], set[#set + 2] = 'request', request
+    gone[1] = 'trigger'
+    job.trigger = ''
+  end
+  if job.is_marked then
+    gone[#gone + 1], gone[#gone + 2] = 'abandoned_run', 'abandoned_due_ms'
+  end
+  write(keys.state, set, gone)
+  call('SET', keys.k, now_seconds)
+  call('SET', keys.lease, run, 'PX', lease_ms)
+  job.last_ms, job.run, job.lease_left = now_ms, run, lease_left
   job.abandoned_due_ms = nil
   return due_ms
 end
 
 local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
-  local job = read(keys)
+  local job = read(keys, 'given_back', 'runs')
   local abandoned, noted = '', ''
   local function answer(status, detail, due)
     return { status, known(job), abandoned, detail or '', due or 0, noted }
   end
 
   if run ~= '' and job.run == run then
-    redis.call('SET', keys.lease, run, 'PX', lease_ms)
-    job.lease_left, job.last_ms = tonumber(lease_ms), job.started_ms
+    call('SET', keys.lease, run, 'PX', lease_ms)
+    job.lease_left, job.last_ms = lease_left, job.started_ms
     return answer('again', job.token, whole(job.due_ms) or job.started_ms)
   end
   if job.corrupt then
@@ -176,16 +190,17 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   end
   if not job.first_seen_ms then
     job.first_seen_ms = now_ms
-    redis.call('HSET', keys.state, 'first_seen_ms', text(now_ms))
+    call('HSET', keys.state, 'first_seen_ms', now)
   end
   if job.endless then
     -- Somebody took its end away (PERSIST, a restore without times): its run renews it, or is dead.
-    redis.call('SET', keys.lease, job.run, 'PX', lease_ms)
-    job.lease_left = tonumber(lease_ms)
+    call('SET', keys.lease, job.run, 'PX', lease_ms)
+    job.lease_left = lease_left
   end
   if job.run and job.lease_left == 0 then
     abandoned = job.run
-    local wrong = record(keys, job, now_ms, 'abandoned', '', history_limit)
+    local count = counted(call('HGET', keys.state, 'count_abandoned'))
+    local wrong = record(keys, job, now_ms, 'abandoned', '', history_limit, count, {})
     if wrong ~= '' then
       return answer('corrupt', wrong)
     end
@@ -193,14 +208,17 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if note ~= '' then
     noted = take_note(keys, job, note)
   end
-  if run ~= '' and string.find(' ' .. job.given_back .. ' ', ' ' .. run .. ' ', 1, true) then
+  if run ~= '' and job.more[1]
+      and find(' ' .. job.more[1] .. ' ', ' ' .. run .. ' ', 1, true) then
     return answer('changed')  -- given back before its claim arrived
   end
-  local served = string.match(computed_from, '@(.*)$')
-  if served and served ~= (job.served_ms and text(job.served_ms) or '-') then
-    return answer('changed')  -- by a run that started in the same millisecond as the one before
+  local served = find(computed_from, '@', 1, true)
+  if served then
+    if string.sub(computed_from, served + 1) ~= (job.served_ms and text(job.served_ms) or '-') then
+      return answer('changed')  -- by a run that started in the same millisecond as the one before
+    end
+    computed_from = string.sub(computed_from, 1, served - 1)
   end
-  computed_from = string.match(computed_from, '^[^@]*')
   if computed_from ~= '*' and version(job) ~= computed_from then
     return answer('changed')
   end
@@ -237,7 +255,8 @@ for i = 0, (#KEYS - first) / 4 - 1 do
   local at = first + 4 * i
   local keys = { k = KEYS[at + 1], state = KEYS[at + 2], lease = KEYS[at + 3],
     history = KEYS[at + 4] }
-  answers[i + 4] = decide(keys, ARGV[5 * i + 7], ARGV[5 * i + 8], tonumber(ARGV[5 * i + 9]),
-    tonumber(ARGV[5 * i + 10]), ARGV[5 * i + 11])
+  local run, computed_from, early_until_ms, due_ms, note = string.match(ARGV[i + 7], ASK)
+  answers[i + 4] = decide(keys, run, computed_from, tonumber(early_until_ms), tonumber(due_ms),
+    note)
 end
 return answers

@@ -18,10 +18,10 @@ local running = job.run and job.lease_left > 0
 
 -- Whether a run answers the request, or one of the newest has: a trigger may arrive twice.
 local function is_answered(request)
-  if redis.call('HGET', keys.state, 'request') == request then
+  if call('HGET', keys.state, 'request') == request then
     return true
   end
-  for _, entry in ipairs(redis.pcall('XREVRANGE', keys.history, '+', '-', 'COUNT', 100)) do
+  for _, entry in ipairs(try('XREVRANGE', keys.history, '+', '-', 'COUNT', 100)) do
     for j = 1, #entry[2], 2 do
       if entry[2][j] == 'request' and entry[2][j + 1] == request then
         return true
@@ -43,23 +43,23 @@ if what == 'trigger' then
   end
   if job.trigger == '' then
     job.trigger = ARGV[2]
-    redis.call('HSET', keys.state, 'trigger', job.trigger)
+    call('HSET', keys.state, 'trigger', job.trigger)
   end
   return { 'done', job.trigger, '' }
 elseif what == 'pause' then
-  redis.call('HSET', keys.state, 'paused', ARGV[2], 'pause_reason', ARGV[3])
+  call('HSET', keys.state, 'paused', ARGV[2], 'pause_reason', ARGV[3])
 elseif what == 'resume' then
-  redis.call('HDEL', keys.state, 'paused', 'pause_reason', 'abandoned_in_row', 'abandoned_ms')
+  call('HDEL', keys.state, 'paused', 'pause_reason', 'abandoned_in_row', 'abandoned_ms')
 elseif what == 'reset' then
   -- last_ms stays: without k it decides nothing, and the run that goes on started then.
-  redis.call('DEL', keys.k)
-  redis.call('HDEL', keys.state, 'served_ms', 'abandoned_in_row', 'abandoned_ms')
-  redis.call('HSET', keys.state, 'first_seen_ms', '-1000000000000000')  -- long ago: due at once
+  call('DEL', keys.k)
+  call('HDEL', keys.state, 'served_ms', 'abandoned_in_row', 'abandoned_ms')
+  call('HSET', keys.state, 'first_seen_ms', '-1000000000000000')  -- long ago: due at once
 elseif what == 'cancel' then
   if not running then
     return { 'idle', '', '' }
   end
-  redis.call('HSET', keys.state, 'cancel', job.run)
+  call('HSET', keys.state, 'cancel', job.run)
   return { 'done', job.run, job.instance }
 end
 return { 'done', '', '' }

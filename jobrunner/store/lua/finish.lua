@@ -2,9 +2,9 @@
 --
 -- KEYS  for each run: k, its state, its lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 history limit   3 ms that an entry of the history may be
---       old, or ''; then for each run:
---       run id, outcome, error, ms since it ended, attempts, the end of the traceback, the result
---       as JSON ('': none of it)
+--       old, or ''; then for each run, in four arguments:
+--       run id, outcome, ms since it ended and attempts, parted by blanks; error; the end of the
+--       traceback; the result as JSON ('': none of it)
 -- Answer  { Redis's microseconds, now in ms, { status, KNOWN, problem } ... }, for each run in
 --         turn; KNOWN as in claim.lua
 -- Status  finished; amended (somebody had recorded it as abandoned);
@@ -20,7 +20,7 @@ end
 
 -- The history's entry of `run`, as id and fields; nil when it was trimmed away.
 local function entry_of(history, run)
-  local entries = redis.pcall('XREVRANGE', history, '+', '-', 'COUNT', history_limit)
+  local entries = try('XREVRANGE', history, '+', '-', 'COUNT', history_limit)
   for _, entry in ipairs(entries) do
     local fields = {}
     for j = 1, #entry[2], 2 do
@@ -37,14 +37,17 @@ end
 local function take_back(keys, job, run)
   if job.abandoned_in_row > 0 then
     job.abandoned_in_row = job.abandoned_in_row - 1
-    redis.call('HSET', keys.state, 'abandoned_in_row', text(job.abandoned_in_row))
+    call('HSET', keys.state, 'abandoned_in_row', text(job.abandoned_in_row))
   end
   if job.abandoned_run == run then
     job.abandoned_due_ms = nil
-    redis.call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
+    call('HDEL', keys.state, 'abandoned_run', 'abandoned_due_ms')
   end
-  if redis.call('HGET', keys.state, 'before_abandoned_run') == run then
-    redis.call('HDEL', keys.state, 'before_abandoned_run', 'before_abandoned_due_ms')
+  local k, last_ms, due_ms, served_ms, marked_run, _, request =
+    before_parts(call('HGET', keys.state, 'before'))
+  if marked_run == run then
+    call('HSET', keys.state, 'before',
+      before_words(k, last_ms, due_ms, served_ms, '', '', request))
   end
 end
 
@@ -54,22 +57,24 @@ local function amend(keys, job, run, outcome, err, ended_ms, more)
   if not id or fields.outcome ~= 'abandoned' then
     return 'gone'
   end
-  redis.call('XDEL', keys.history, id)
+  call('XDEL', keys.history, id)
   more.request = fields.request
   add_entry(keys.history, history_limit, { 'run', run,
     'token', fields.token, 'instance', fields.instance, 'due_ms', fields.due_ms,
     'started_ms', fields.started_ms, 'finished_ms', text(ended_ms), 'outcome', outcome,
     'error', err }, more)
-  redis.pcall('HINCRBY', keys.state, 'count_abandoned', -1)
-  redis.pcall('HINCRBY', keys.state, 'count_' .. outcome, 1)
+  try('HINCRBY', keys.state, 'count_abandoned', -1)
+  try('HINCRBY', keys.state, 'count_' .. outcome, 1)
   take_back(keys, job, run)
-  if redis.call('HGET', keys.state, 'token') == fields.token then
-    redis.call('HSET', keys.state, 'finished_ms', text(ended_ms), 'outcome', outcome, 'error', err)
+  if call('HGET', keys.state, 'token') == fields.token then
+    call('HSET', keys.state, 'finished_ms', text(ended_ms), 'outcome', outcome, 'error', err)
     job.finished_ms = ended_ms
   end
   if outcome == 'succeeded'
-      and ended_ms > (whole(redis.call('HGET', keys.state, 'succeeded_ms')) or -1) then
-    succeeded(keys, job, ended_ms, more.result)  -- unless a newer success stands there
+      and ended_ms > (whole(call('HGET', keys.state, 'succeeded_ms')) or -1) then
+    local set, gone = {}, {}
+    succeeded(job, ended_ms, more.result, set, gone)  -- unless a newer success stands there
+    write(keys.state, set, gone)
   end
   return 'amended'
 end
@@ -78,24 +83,25 @@ local answers = { micros, now_ms }
 for i = 0, #KEYS / 4 - 1 do
   local keys = { k = KEYS[4 * i + 1], state = KEYS[4 * i + 2], lease = KEYS[4 * i + 3],
     history = KEYS[4 * i + 4] }
-  local at = 3 + 7 * i
-  local run, outcome, err = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local more = { attempts = ARGV[at + 5] ~= '1' and ARGV[at + 5], traceback = ARGV[at + 6],
+  local at = 4 * i
+  local run, outcome, ago_ms, attempts = string.match(ARGV[at + 4], '^(%S+) (%S+) (%S+) (%S+)$')
+  local err = ARGV[at + 5]
+  local more = { attempts = attempts ~= '1' and attempts, traceback = ARGV[at + 6],
     result = ARGV[at + 7] }
-  local job = read(keys)
+  local job = read(keys, 'count_' .. outcome)
   local status, problem = 'gone', job.corrupt or ''
   if job.run == run then
-    local ended_ms = math.max(job.started_ms, now_ms - tonumber(ARGV[at + 4]))
-    problem = record(keys, job, ended_ms, outcome, err, history_limit, more)
-    if redis.pcall('GET', keys.lease) == run then
-      redis.call('DEL', keys.lease)
+    local ended_ms = math.max(job.started_ms, now_ms - tonumber(ago_ms))
+    problem = record(keys, job, ended_ms, outcome, err, history_limit, counted(job.more[1]), more)
+    if job.holder == run then
+      call('DEL', keys.lease)
     end
     status = 'finished'
   elseif not job.corrupt then
-    status = amend(keys, job, run, outcome, err, now_ms - tonumber(ARGV[at + 4]), more)
+    status = amend(keys, job, run, outcome, err, now_ms - tonumber(ago_ms), more)
   end
   if oldest then
-    local trimmed = redis.pcall('XTRIM', keys.history, 'MINID', oldest)
+    local trimmed = try('XTRIM', keys.history, 'MINID', oldest)
     if type(trimmed) == 'table' and trimmed.err and problem == '' then
       problem = problem_of(keys.history, trimmed)
     end

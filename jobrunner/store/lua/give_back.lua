@@ -10,7 +10,7 @@
 local REMEMBERED = 8
 
 local function remember(state, run)
-  local ids, earlier = { run }, redis.pcall('HGET', state, 'given_back')
+  local ids, earlier = { run }, try('HGET', state, 'given_back')
   if type(earlier) == 'string' then
     for id in string.gmatch(earlier, '%S+') do
       if id ~= run and #ids < REMEMBERED then
@@ -18,7 +18,7 @@ local function remember(state, run)
       end
     end
   end
-  redis.pcall('HSET', state, 'given_back', table.concat(ids, ' '))
+  try('HSET', state, 'given_back', table.concat(ids, ' '))
 end
 
 local answers = {}
@@ -27,37 +27,36 @@ for i = 0, #KEYS / 4 - 1 do
   local run = ARGV[i + 1]
   answers[i + 1] = 0
   remember(state, run)
-  if redis.pcall('HGET', state, 'run') == run then
-    local before = redis.call('HMGET', state, 'before_k', 'before_last_ms', 'before_due_ms',
-      'last_ms', 'before_abandoned_run', 'before_abandoned_due_ms', 'before_served_ms',
-      'before_trigger')
+  if try('HGET', state, 'run') == run then
+    local stored = call('HMGET', state, 'before', 'last_ms', 'request', 'cancel', 'trigger')
+    local before_k, last_ms, due_ms, served_ms, marked_run, marked_due_ms, request =
+      before_parts(stored[1])
     -- Only what the claim itself wrote is undone: an operator may have set or deleted k since.
-    local claimed_ms = whole(before[4])
-    if claimed_ms and redis.pcall('GET', k) == text(math.floor(claimed_ms / 1000)) then
-      if (before[1] or '') == '' then
-        redis.call('DEL', k)
+    local claimed_ms = whole(stored[2])
+    if claimed_ms and try('GET', k) == text(math.floor(claimed_ms / 1000)) then
+      if (before_k or '') == '' then
+        call('DEL', k)
       else
-        redis.call('SET', k, before[1])
+        call('SET', k, before_k)
       end
     end
-    local restored = { last_ms = before[2] or '', due_ms = before[3] or '',
-      served_ms = before[7] or '', abandoned_run = before[5] or '',
-      abandoned_due_ms = before[6] or '' }
+    local restored = { last_ms = last_ms or '', due_ms = due_ms or '', served_ms = served_ms or '',
+      abandoned_run = marked_run or '', abandoned_due_ms = marked_due_ms or '' }
     -- A request that came since is as good as the one that the claim took.
-    if redis.call('HEXISTS', state, 'trigger') == 0 then
-      restored.trigger = before[8] or ''
+    if not stored[5] then
+      restored.trigger = request or ''
     end
     for field, value in pairs(restored) do
       if value == '' then
-        redis.call('HDEL', state, field)
+        call('HDEL', state, field)
       else
-        redis.call('HSET', state, field, value)
+        call('HSET', state, field, value)
       end
     end
-    forget_run(state)
-    redis.pcall('HINCRBY', state, 'runs', -1)
-    if redis.pcall('GET', lease) == run then
-      redis.call('DEL', lease)
+    call('HDEL', state, unpack(of_the_run({ request = stored[3], cancel = stored[4] or '' })))
+    try('HINCRBY', state, 'runs', -1)
+    if try('GET', lease) == run then
+      call('DEL', lease)
     end
     answers[i + 1] = 1
   end

@@ -12,8 +12,8 @@ local answers = {}
 for i = 1, #KEYS do
   local run, told, ago_ms = ARGV[3 * i - 1], ARGV[3 * i], tonumber(ARGV[3 * i + 1])
   answers[i] = 0
-  if redis.pcall('HGET', KEYS[i], 'run') == run then
-    redis.call('HSET', KEYS[i], 'progress',
+  if try('HGET', KEYS[i], 'run') == run then
+    call('HSET', KEYS[i], 'progress',
       '{' .. told .. ',"at_ms":' .. text(now_ms - ago_ms) .. '}')
     answers[i] = 1
   end

@@ -11,15 +11,15 @@ local function prune(keys)
   if job.corrupt then
     return job.corrupt
   end
-  local entries = redis.pcall('XREVRANGE', keys.history, '+', '-', 'COUNT', 1)
+  local entries = try('XREVRANGE', keys.history, '+', '-', 'COUNT', 1)
   if is_wrong_type(entries, 'XREVRANGE', keys.history, '+', '-', 'COUNT', 1) then
     return problem_of(keys.history, entries)
   end
   -- Also a lease without its run, of a state that somebody deleted: it ends by itself.
-  if redis.call('PTTL', keys.lease) ~= -2 then
+  if call('PTTL', keys.lease) ~= -2 then
     return 'held'
   end
-  redis.call('DEL', keys.k, keys.state, keys.history)
+  call('DEL', keys.k, keys.state, keys.history)
   return ''
 end
 

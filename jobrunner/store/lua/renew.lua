@@ -11,8 +11,8 @@
 local answers = {}
 for i = 0, #KEYS / 2 - 1 do
   local run = ARGV[i + 2]
-  if redis.pcall('HGET', KEYS[2 * i + 1], 'run') == run then
-    redis.call('SET', KEYS[2 * i + 2], run, 'PX', ARGV[1])
+  if try('HGET', KEYS[2 * i + 1], 'run') == run then
+    call('SET', KEYS[2 * i + 2], run, 'PX', ARGV[1])
     answers[i + 1] = 1
   else
     answers[i + 1] = 0

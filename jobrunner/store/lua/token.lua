@@ -9,10 +9,10 @@
 -- small: the newest run must not be refused for that.
 
 local _, micros = clocks('')
-local state = redis.call('HMGET', KEYS[1], 'run', 'token')
+local state = call('HMGET', KEYS[1], 'run', 'token')
 if state[1] ~= ARGV[1] then
   return 0
 end
 local token = math.max(whole(state[2]) or 0, whole(ARGV[2]) or 0, micros - 1) + 1
-redis.call('HSET', KEYS[1], 'token', text(token))
+call('HSET', KEYS[1], 'token', text(token))
 return token
