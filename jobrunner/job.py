@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from .copies import shallow_copy
@@ -56,13 +57,17 @@ class Job:
 
     def origin(self) -> str:
         """Where the code of the job stands: two jobs of one origin are the same job."""
-        return f"{type(self).__module__}.{type(self).__qualname__}"
+        return sys.intern(f"{type(self).__module__}.{type(self).__qualname__}")
 
 
 class FunctionJob(Job):
     """A function as a job, called with the context, and with `parameters` as keywords: one
     function may be registered many times, under a name each, as a job per tenant.
+
+    What is as the class says is not an attribute of each job: of those there may be many.
     """
+
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -84,8 +89,10 @@ class FunctionJob(Job):
         check_keywords(policies)
         self.name = named
         self.schedule = schedule
-        self.sync_key = sync_key
-        self.parameters = _checked_parameters(named, parameters)
+        if sync_key is not None:
+            self.sync_key = sync_key
+        if parameters is not None:
+            self.parameters = _checked_parameters(named, parameters)
         self._function = function
         for policy, value in policies.items():
             setattr(self, policy, value)
@@ -96,10 +103,10 @@ class FunctionJob(Job):
     def origin(self) -> str:
         function = self._function
         module = getattr(function, "__module__", None) or type(function).__module__
-        return f"{module}.{getattr(function, '__qualname__', self.name)}"
+        return sys.intern(f"{module}.{getattr(function, '__qualname__', self.name)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobDefinition:
     """A job that has been checked: what the engine schedules, claims and runs."""
 
@@ -133,11 +140,6 @@ class JobDefinition:
         schedule = _moved(_schedule_of(job, name).in_timezone(timezone), name, policies)
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
-    @cached_property
-    def written_keys(self) -> bytes:
-        """The keys as a command of Redis has them, written once a job and not once a call."""
-        return self.keys.written()
-
     def copy_job(self) -> Job:
         """A shallow copy for one run."""
         return shallow_copy(self.job)
@@ -154,8 +156,6 @@ def _checked_name(job: Job) -> str:
 
 
 def _checked_parameters(name: str, parameters: Any) -> dict[str, Any]:
-    if parameters is None:
-        return {}
     if not isinstance(parameters, Mapping) or not all(isinstance(key, str) for key in parameters):
         raise InvalidJobError(
             f"job {name!r} has parameters = {parameters!r}: they must be keywords of its "

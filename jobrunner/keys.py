@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import InvalidJobError
 
-_SATELLITES = ("state", "lease", "history")
+SATELLITES = ("state", "lease", "history")
 
 
 def hash_tag(key: str) -> str:
@@ -26,12 +26,15 @@ def hash_tag(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JobKeys:
-    """The four keys of a job: the last start, and its satellites in the same slot."""
+    """The four keys of a job: the last start, and its satellites in the same slot.
+
+    A process may have a hundred thousand of these, so the names of the satellites are made
+    when somebody asks.
+    """
 
     sync_key: str
-    state: str
-    lease: str
-    history: str
+    #: What the names of the satellites begin with: the sync key itself, if it has a hash tag.
+    root: str
 
     @classmethod
     def of(cls, sync_key: Any) -> JobKeys:
@@ -48,16 +51,37 @@ class JobKeys:
                 f"slots of a Redis Cluster; leave the braces out, or write one tag, "
                 f"as in '{{myapp}}:purge'."
             )
-        return cls(sync_key, *(f"{tagged}:{satellite}" for satellite in _SATELLITES))
+        return cls(sync_key, tagged)
+
+    @property
+    def state(self) -> str:
+        return f"{self.root}:state"
+
+    @property
+    def lease(self) -> str:
+        return f"{self.root}:lease"
+
+    @property
+    def history(self) -> str:
+        return f"{self.root}:history"
 
     def all(self) -> tuple[str, str, str, str]:
         """In the order in which the scripts take them."""
         return (self.sync_key, self.state, self.lease, self.history)
 
-    def written(self) -> bytes:
-        """All of them as a command of Redis has them: as bulk strings of its protocol."""
-        words = [key.encode() for key in self.all()]
-        return b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    def written(self) -> str:
+        """All of them as a command of Redis has them: as bulk strings of its protocol. Written
+        anew each time: that takes less than a microsecond, and to keep it for each job memory.
+        """
+        key, root = self.sync_key, self.root
+        if key.isascii():
+            length, of_root = len(key), len(root)
+        else:
+            length, of_root = len(key.encode()), len(root.encode())
+        return (
+            f"${length}\r\n{key}\r\n${of_root + 6}\r\n{root}:state\r\n"
+            f"${of_root + 6}\r\n{root}:lease\r\n${of_root + 8}\r\n{root}:history\r\n"
+        )
 
 
 def default_sync_key(namespace: str, name: str) -> str:

@@ -195,6 +195,11 @@ class Policies:
         seconds = SKIP_GRACE if self.grace is None and self.misfire == "skip" else self.grace
         return None if seconds is None else round(seconds * 1000)
 
+    @property
+    def keeps_no_account(self) -> bool:
+        """Whether one run makes good all due times that passed, however long ago."""
+        return self is DEFAULT or (self.misfire == "once" and self.grace is None)
+
     def may_run_on(self, host: str, tags: tuple[str, ...]) -> bool:
         """Whether an instance on `host` with these tags may run the job."""
         named = any(fnmatchcase(word, p) for p in self.instances for word in (host, *tags))

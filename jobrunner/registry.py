@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .errors import DuplicateJobError, UnknownJobError
 from .job import Job, JobDefinition
-from .keys import FleetKeys
+from .keys import SATELLITES, FleetKeys
 
 
 class Registry:
@@ -18,7 +18,7 @@ class Registry:
         self._timezone = timezone
         self._fleet_keys = FleetKeys.of(namespace).all()
         self._definitions: dict[str, JobDefinition] = {}
-        self._owners: dict[str, str] = {}  # each Redis key → the name of its job
+        self._owners = _Owners()
         #: Grows with every change, so that the agenda can tell whether to look again.
         self.version = 0
 
@@ -29,10 +29,9 @@ class Registry:
         self._refuse_shared_keys(definition)
         replaced = self._definitions.get(definition.name)
         if replaced is not None:
-            for key in replaced.keys.all():
-                del self._owners[key]
+            self._owners.forget(replaced)
         self._definitions[definition.name] = definition
-        self._owners.update(dict.fromkeys(definition.keys.all(), definition.name))
+        self._owners.add(definition)
         self.version += 1
         return definition
 
@@ -55,8 +54,7 @@ class Registry:
         """Take a job away; `UnknownJobError` when it is not there."""
         definition = self.get(name)
         del self._definitions[name]
-        for key in definition.keys.all():
-            del self._owners[key]
+        self._owners.forget(definition)
         self.version += 1
 
     def get(self, name: str) -> JobDefinition:
@@ -92,14 +90,47 @@ class Registry:
 
     def _refuse_shared_keys(self, definition: JobDefinition) -> None:
         for key in definition.keys.all():
-            owner = self._owners.get(key)
-            if owner is not None and owner != definition.name:
+            owner = self._owners.of(key)
+            if owner is not None and owner.name != definition.name:
                 raise DuplicateJobError(
                     f"job {definition.name!r} would use the Redis key {key!r}, which belongs to "
-                    f"job {owner!r}: give one of them a different sync_key."
+                    f"job {owner.name!r}: give one of them a different sync_key."
                 )
             if key in self._fleet_keys:
                 raise DuplicateJobError(
                     f"job {definition.name!r} would use the Redis key {key!r}, which belongs to "
                     f"the namespace {self._namespace!r} itself: choose a different sync_key."
                 )
+
+
+class _Owners:
+    """Whose each Redis key is. The satellites are found by what their names begin with, so that
+    most jobs stand here once and not four times.
+    """
+
+    def __init__(self) -> None:
+        self._by_sync_key: dict[str, JobDefinition] = {}
+        #: Of those whose satellites begin with something else than the sync key.
+        self._by_root: dict[str, JobDefinition] = {}
+
+    def of(self, key: str) -> JobDefinition | None:
+        """The job that has this key; None: nobody."""
+        owner = self._by_sync_key.get(key)
+        root, _, satellite = key.rpartition(":")
+        if owner is not None or satellite not in SATELLITES:
+            return owner
+        owner = self._by_sync_key.get(root)
+        if owner is not None and owner.keys.root == root:
+            return owner
+        return self._by_root.get(root)
+
+    def add(self, definition: JobDefinition) -> None:
+        keys = definition.keys
+        self._by_sync_key[keys.sync_key] = definition
+        if keys.root != keys.sync_key:
+            self._by_root[keys.root] = definition
+
+    def forget(self, definition: JobDefinition) -> None:
+        keys = definition.keys
+        del self._by_sync_key[keys.sync_key]
+        self._by_root.pop(keys.root, None)

@@ -23,15 +23,15 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import BLANK_SCHEMA
 
 NAME = "jobrunner_fence"
 #: Characters of a sync key that a row is named by: what every database indexes.
 KEY_LENGTH = 255
 
-# Where names are compared without regard to case, two jobs would share a row.
-_EXACT = mysql.VARCHAR(KEY_LENGTH, charset="utf8mb4", collation="utf8mb4_bin")
+# Where names are compared without regard to case, two jobs would share a row. The collation says
+# the character set too.
+_EXACT = String(KEY_LENGTH, collation="utf8mb4_bin")
 
 
 def fence_table(metadata: MetaData) -> Table:

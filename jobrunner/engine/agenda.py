@@ -84,6 +84,8 @@ class Entry:
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
+        if not self._to_tell:
+            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
 
     def tell(self, reason: str, *times_ms: int) -> bool:
@@ -189,7 +191,8 @@ class Agenda:
 
     def put(self, entry: Entry, at_ms: int) -> None:
         """Ask about the job at `at_ms`, and not at the moment that was put before."""
-        self._waiting.pop(entry, None)
+        if self._waiting:
+            self._waiting.pop(entry, None)
         if entry.at_ms == at_ms:
             return  # it stands in the heap, which each look would make longer
         entry.at_ms = at_ms
@@ -214,23 +217,24 @@ class Agenda:
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
         due = due_again(entry.definition, known, now_ms, entry.since_ms)
+        policies = entry.definition.policies
         entry.known = known
-        entry.due_ms, entry.in_future = due.at_ms, due.in_future
-        entry.early_until_ms = due.early_until_ms
-        if due.at_ms != OF_REQUEST:
+        entry.due_ms, entry.early_until_ms, entry.in_future, misfired = due
+        if known.abandoned_in_row and due.at_ms != OF_REQUEST:
             entry.early_until_ms = max(due.early_until_ms, self._quarantined_until_ms(known))
-        each = entry.definition.policies.misfire == "all"
+        each = policies.misfire == "all"
         entry.computed_from = known.version_with_served if each else known.version
         moment_ms = self._moment(entry, known, now_ms)
-        if due.misfired:
-            entry.tell(Skip.MISFIRED, *due.misfired)
-        since_ms = overdue_since_ms(entry.definition, known)
-        if since_ms is not None and not known.is_overdue:
-            expected_ms = since_ms + round((entry.definition.policies.expect or 0) * 1000)
-            if expected_ms > now_ms:
-                moment_ms = min(moment_ms, expected_ms)
-            else:
-                entry.tell("overdue", since_ms)
+        if misfired:
+            entry.tell(Skip.MISFIRED, *misfired)
+        if policies.expect is not None and not known.is_overdue:
+            since_ms = overdue_since_ms(entry.definition, known)
+            if since_ms is not None:
+                expected_ms = since_ms + round(policies.expect * 1000)
+                if expected_ms > now_ms:
+                    moment_ms = min(moment_ms, expected_ms)
+                else:
+                    entry.tell("overdue", since_ms)
         self.put(entry, now_ms if entry.note else moment_ms)
 
     def _quarantined_until_ms(self, known: Known) -> int:

@@ -56,6 +56,8 @@ def end_of(body: Body, cut_by: RunStopped | None) -> End:
     to stop may well return before its work is done, and nobody else can tell the difference.
     """
     error = body.error
+    if error is None and cut_by is None:
+        return End(Outcome.SUCCEEDED, None, body.returned, body.result)
     for kind, outcome in _OF_STOPS.items():
         if isinstance(error, kind):
             return End(outcome, error)

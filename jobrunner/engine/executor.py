@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import gevent
@@ -38,8 +39,8 @@ A = TypeVar("A")
 
 logger = logging.getLogger("jobrunner")
 
-#: Told of each run that is over; None: it was given back, or nothing is known of its job.
-OnOver = Callable[[JobDefinition, Known | None], None]
+#: Told of runs that are over; None: it was given back, or nothing is known of its job.
+OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
 
 
 class _Ended(NamedTuple):
@@ -98,7 +99,8 @@ class Executor:
         )
         self._finished = RunLine("Job %s finished successfully")
         self._active: dict[str, ActiveRun] = {}
-        self._ended: list[_Ended] = []
+        #: By run id, in the order in which they are to be sent.
+        self._ended: dict[str, _Ended] = {}
         #: Set while nobody sends what has ended.
         self._sent = Event()
         self._sent.set()
@@ -107,7 +109,7 @@ class Executor:
         #: Set while no run is under way.
         self._idle = Event()
         self._idle.set()
-        self.on_over: OnOver = lambda definition, known: None
+        self.on_over: OnOver = lambda over: None
 
     @property
     def free_slots(self) -> int:
@@ -167,7 +169,7 @@ class Executor:
         self._sent.clear()
         try:
             while self._ended:
-                self._send(self._ended[:MAX_BATCH])
+                self._send(list(islice(self._ended.values(), MAX_BATCH)))
         finally:
             self._sent.set()
 
@@ -221,7 +223,8 @@ class Executor:
             end = End(Outcome.FAILED, error)
         active.ended = True
         self._progress.forget(active)
-        self._ended.append(_Ended(active, None if end is None else self._ending(active, end)))
+        ending = None if end is None else self._ending(active, end)
+        self._ended[active.run.id] = _Ended(active, ending)
         if end is not None:
             self._tell_the_end(active, end)
         self._under_way -= 1
@@ -270,34 +273,37 @@ class Executor:
         finished = [ended for ended in batch if ended.ending is not None]
         unstarted = [ended for ended in batch if ended.ending is None]
         unanswered: list[tuple[_Ended, StoreError]] = []
+        over: list[tuple[JobDefinition, Known | None]] = []
         if unstarted:
             claims = [(ended.active.definition, ended.active.run.id) for ended in unstarted]
             for ended, undone in _tried(self._store.give_back, claims, unstarted):
                 if isinstance(undone, StoreError):
                     unanswered.append((ended, undone))
                 else:
-                    self._over(ended, None)
+                    over.append(self._over(ended, None))
         if finished:
             endings = [ended.ending for ended in finished if ended.ending is not None]
             for ended, answer in _tried(self._store.finish, endings, finished):
                 if isinstance(answer, StoreError):
                     unanswered.append((ended, answer))
                     continue
-                self._over(ended, answer.known)
+                over.append(self._over(ended, answer.known))
                 if answer.problem:
                     logger.error("Job %s: %s", ended.active.run.job, answer.problem)
+        if over:
+            self.on_over(over)
         if unanswered:
             # A part of Redis may be away: what belongs to the others goes before these.
-            waiting = [ended for ended, _ in unanswered]
-            self._ended = [e for e in self._ended if e not in waiting] + waiting
+            for ended, _ in unanswered:
+                self._ended[ended.active.run.id] = self._ended.pop(ended.active.run.id)
             raise unanswered[0][1]
 
-    def _over(self, ended: _Ended, known: Known | None) -> None:
-        self._ended.remove(ended)
-        active = ended.active
-        self._keeper.release(active.run.id)
-        self._active.pop(active.run.id, None)
-        self.on_over(active.definition, known)
+    def _over(self, ended: _Ended, known: Known | None) -> tuple[JobDefinition, Known | None]:
+        run_id = ended.active.run.id
+        del self._ended[run_id]
+        self._active.pop(run_id, None)
+        self._keeper.release(run_id)
+        return ended.active.definition, known
 
 
 def _tried(

@@ -268,6 +268,8 @@ class Scheduler:
             self._ask_again([*unanswered, *batch])
             raise
         started = []
+        # As of the question: this process may have stood still since, and a lease has not.
+        as_of_ms = self._clock.at_ms(sent_at)
         for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
                 unanswered.append(entry)
@@ -276,7 +278,7 @@ class Scheduler:
             self._touches.answered(entry.definition.name)
             if ask.note:
                 entry.has_told(ask.note)
-            active = self._take_in(entry, answer, sent_at)
+            active = self._take_in(entry, answer, sent_at, as_of_ms)
             if active is not None:
                 started.append(active)
         return started
@@ -289,7 +291,9 @@ class Scheduler:
             elif entry.at_ms is None:  # taken from the agenda, not merely looked at
                 self._agenda.put(entry, 0)
 
-    def _take_in(self, entry: Entry, answer: Answer, sent_at: float) -> ActiveRun | None:
+    def _take_in(
+        self, entry: Entry, answer: Answer, sent_at: float, as_of_ms: int | None
+    ) -> ActiveRun | None:
         """Draw the conclusions from one answer; the run, if it was claimed."""
         if answer.abandoned:
             self._notices.abandoned(entry, answer.abandoned, answer.known)
@@ -311,8 +315,7 @@ class Scheduler:
                 entry.computed_from,
                 extra={"job": entry.definition.name},
             )
-        # As of the question: this process may have stood still since, and a lease has not.
-        self._learn(entry, answer.known, self._clock.at_ms(sent_at))
+        self._learn(entry, answer.known, as_of_ms)
         return self._start(entry.definition, answer, sent_at) if claimed else None
 
     def _learn(self, entry: Entry, known: Known, as_of_ms: int | None) -> None:
@@ -383,15 +386,18 @@ class Scheduler:
 
     # -- between ticks -----------------------------------------------------------------------
 
-    def _over(self, definition: JobDefinition, known: Known | None) -> None:
-        """A run is over: learn what its answer told, and wake when that makes something due."""
-        entry = self._agenda.entry(definition.name)
-        if entry is not None and entry.definition.keys == definition.keys and not entry.run_id:
+    def _over(self, over: list[tuple[JobDefinition, Known | None]]) -> None:
+        """Runs are over: learn what the answers told, and wake when that makes something due."""
+        now_ms = self._clock.now_ms()
+        for definition, known in over:
+            entry = self._agenda.entry(definition.name)
+            if entry is None or entry.run_id or entry.definition.keys != definition.keys:
+                continue
             if known is None:
                 self._agenda.shelve(entry)
                 self._agenda.put(entry, 0)
             else:
-                self._learn(entry, known, self._clock.now_ms())
+                self._learn(entry, known, now_ms)
         self._wake_if_due()
 
     def _wake_if_due(self) -> None:

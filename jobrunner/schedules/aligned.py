@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isqrt
 from zoneinfo import ZoneInfo
 
 from ..errors import InvalidScheduleError
-from .base import Schedule, whole_ms
+from .base import Schedule, in_timezone, whole_ms
 from .wall import next_due_ms
 from .words import DAY_MS, HOUR_MS, UNITS_MS, length, rhythm, unit_of
 from .zones import zone_of
@@ -55,7 +55,7 @@ class Aligned(Schedule):
         return due_ms / 1000
 
     def in_timezone(self, name: str) -> Schedule:
-        return replace(self, tz=name) if self.tz is None else self
+        return in_timezone(self, name) if self.tz is None else self
 
     def explain(self) -> str:
         return f"{rhythm(self.interval_ms)}, on the clock{self._where()}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Literal
 
 
 class Schedule(ABC):
@@ -81,6 +83,12 @@ class Around(Schedule):
     @property
     def on_grid(self) -> bool:  # type: ignore[override]
         return self.schedule.on_grid
+
+
+@lru_cache(maxsize=1000)
+def in_timezone(schedule: Any, name: str) -> Any:
+    """The schedule, a dataclass, with that `tz`: one object for all jobs that have an equal one."""
+    return replace(schedule, tz=name)
 
 
 def whole_ms(unix_seconds: float) -> int:

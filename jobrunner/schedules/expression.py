@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from ..errors import InvalidScheduleError
-from .base import Schedule
+from .base import Schedule, in_timezone
 from .wall import next_due_ms
 from .zones import zone_of
 
@@ -60,7 +60,7 @@ class Cron(Schedule):
         return self.next_due_ms(int(unix_seconds // 1) * 1000) / 1000
 
     def in_timezone(self, name: str) -> Schedule:
-        return replace(self, tz=name) if self.tz is None else self
+        return in_timezone(self, name) if self.tz is None else self
 
     def explain(self) -> str:
         words = self._times.words()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Literal
 
 from ..errors import InvalidScheduleError
@@ -114,20 +115,26 @@ def every(
             f"{shown}: only an aligned interval goes by the clock of a timezone; "
             f"add align=True, or leave tz= out."
         )
-    return Every(interval_ms, after or "start")
+    return _every(interval_ms, after or "start")
 
 
 def every_interval(interval: timedelta | float) -> Every:
     """The schedule of a job's `interval`: a `timedelta`, or seconds."""
     shown = f"interval = {interval!r}"
     if isinstance(interval, timedelta):
-        return Every(_checked_ms(interval / timedelta(milliseconds=1), shown))
+        return _every(_checked_ms(interval / timedelta(milliseconds=1), shown))
     if isinstance(interval, bool) or not isinstance(interval, int | float):
         raise InvalidScheduleError(
             f"{shown}: it must be a timedelta or a number of seconds, "
             f"such as timedelta(minutes=5) or 300."
         )
-    return Every(_checked_ms(interval * 1000, shown))
+    return _every(_checked_ms(interval * 1000, shown))
+
+
+@lru_cache(maxsize=1000)
+def _every(interval_ms: int, counts_from: Literal["start", "finish"] = "start") -> Every:
+    """One object for all jobs of an interval."""
+    return Every(interval_ms, counts_from)
 
 
 def _checked_ms(total_ms: float, shown: str) -> int:

@@ -99,7 +99,7 @@ class RedisStore(Calls):
         for slot, indexes in groups.items():
             batch = batches[slot]
             for ask in [asks[index] for index in indexes]:
-                batch.add_keys(4, ask.definition.written_keys)
+                batch.add_keys(4, ask.definition.keys.written())
                 batch.add(
                     f"{ask.run_id} {ask.computed_from} {ask.early_until_ms} {ask.due_ms} {ask.note}"
                 )
@@ -143,10 +143,10 @@ class RedisStore(Calls):
         for slot, indexes in groups.items():
             batch = batches[slot] = Batch((), (self._injected_ms(), self._history, age_ms))
             for ending in [endings[i] for i in indexes]:
-                batch.add_keys(4, ending.definition.written_keys)
+                batch.add_keys(4, ending.definition.keys.written())
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
                 batch.add(
-                    f"{ending.run_id} {ending.outcome} {ago_ms} {ending.attempts}",
+                    f"{ending.run_id} {ending.outcome.value} {ago_ms} {ending.attempts}",
                     ending.error,
                     ending.traceback,
                     ending.result,
@@ -165,7 +165,7 @@ class RedisStore(Calls):
             batch = batches[slot] = Batch(keys, [self._injected_ms()])
             for report in [reports[i] for i in indexes]:
                 ago_ms = max(0, int((now - report.told_at) * 1000))
-                batch.add(report.run_id, report.members, ago_ms)
+                batch.add(report.run_id, report.members, str(ago_ms))
         values = self._told(self._sent(scripts.progress, batches))
         return in_order(groups, values, bool, len(reports), skip=0)
 
@@ -373,5 +373,5 @@ def _of_claims(
     for slot, indexes in groups.items():
         batch = batches[slot] = Batch((), [claims[i][1] for i in indexes])
         for i in indexes:
-            batch.add_keys(4, claims[i][0].written_keys)
+            batch.add_keys(4, claims[i][0].keys.written())
     return batches

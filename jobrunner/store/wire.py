@@ -17,16 +17,15 @@ from redis.exceptions import ResponseError
 _NAMED = () if redis.VERSION >= (5, 3) else ("EVALSHA",)
 
 
-def bulk(word: Any) -> bytes:
+def bulk(word: object) -> str:
     """One word of a command."""
-    if not isinstance(word, bytes):
-        word = (word if isinstance(word, str) else str(word)).encode()
-    return b"$%d\r\n%b\r\n" % (len(word), word)
+    text = word if isinstance(word, str) else str(word)
+    return f"${len(text) if text.isascii() else len(text.encode())}\r\n{text}\r\n"
 
 
-def command(*words: Any) -> bytes:
+def command(*words: object) -> bytes:
     """A whole command."""
-    return b"*%d\r\n%b" % (len(words), b"".join(map(bulk, words)))
+    return f"*{len(words)}\r\n{''.join(map(bulk, words))}".encode()
 
 
 class Batch:
@@ -34,25 +33,25 @@ class Batch:
 
     __slots__ = ("_arguments", "_keys", "_number")
 
-    def __init__(self, keys: Iterable[Any] = (), arguments: Iterable[Any] = ()) -> None:
+    def __init__(self, keys: Iterable[str] = (), arguments: Iterable[object] = ()) -> None:
         self._keys = [bulk(key) for key in keys]
         self._number = len(self._keys)
         self._arguments = [bulk(argument) for argument in arguments]
 
-    def add_keys(self, number: int, written: bytes) -> None:
+    def add_keys(self, number: int, written: str) -> None:
         """Add so many keys that are written as bulk strings already."""
         self._keys.append(written)
         self._number += number
 
-    def add(self, *arguments: Any) -> None:
+    def add(self, *arguments: str) -> None:
         """Add arguments."""
         self._arguments += map(bulk, arguments)
 
-    def command(self, *words: Any) -> bytes:
+    def command(self, *words: str) -> bytes:
         """The command that begins with `words` and goes on with these keys and arguments."""
         number = len(words) + 1 + self._number + len(self._arguments)
-        head = [b"*%d\r\n" % number, *map(bulk, words), bulk(self._number)]
-        return b"".join([*head, *self._keys, *self._arguments])
+        head = [f"*{number}\r\n", *map(bulk, words), bulk(self._number)]
+        return "".join([*head, *self._keys, *self._arguments]).encode()
 
 
 def exchange(client: redis.Redis, commands: Sequence[bytes]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from jobrunner import InvalidJobError, InvalidScheduleError, Job, Schedule, cron, every
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.schedules import shifted
+from jobrunner.store.wire import bulk
 
 
 class Purge(Job):
@@ -190,16 +192,30 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
     assert (Purge, "purge sessions", [1]) == (type(copy), job.name, job.seen)  # type: ignore[attr-defined]
 
 
-def test_the_keys_are_written_once_as_a_command_has_them() -> None:
-    definition = define(sync_key="schlüssel")
+@pytest.mark.parametrize("sync_key", ["schlüssel", "{schlüssel}", "{shop}:purge"])
+def test_the_keys_are_written_as_a_command_has_them(sync_key: str) -> None:
+    keys = define(sync_key=sync_key).keys
 
-    assert definition.written_keys is definition.written_keys
-    assert (
-        "$10\r\nschlüssel\r\n"
-        "$18\r\n{schlüssel}:state\r\n"
-        "$18\r\n{schlüssel}:lease\r\n"
-        "$20\r\n{schlüssel}:history\r\n"
-    ) == definition.written_keys.decode()
+    assert "".join(map(bulk, keys.all())) == keys.written()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda: every(hours=1),
+        lambda: every(hours=1, align=True),
+        lambda: cron("0 3 * * *"),
+    ],
+)
+def test_what_many_jobs_share_is_one_object(schedule: Callable[[], Schedule]) -> None:
+    one, other = (
+        JobDefinition.of(FunctionJob(purge, schedule(), name=name), "shop")
+        for name in ("one", "other")
+    )
+
+    assert one.schedule is other.schedule
+    assert one.origin is other.origin
+    assert one.policies is other.policies
 
 
 def test_a_schedule_of_the_user_s_own_will_do() -> None:

@@ -86,6 +86,8 @@ def test_a_different_job_of_the_same_name_is_refused(registry: Registry) -> None
         ("LAST_RUN", "{LAST_RUN}:state", "{LAST_RUN}:state"),
         ("LAST_RUN", "{LAST_RUN}:lease", "{LAST_RUN}:lease"),
         ("{LAST_RUN}:history", "LAST_RUN", "{LAST_RUN}:history"),
+        ("LAST_RUN", "{LAST_RUN}", "{LAST_RUN}:state"),
+        ("{LAST_RUN}", "LAST_RUN", "{LAST_RUN}:state"),
         ("{a}b", "{a}b:state", "{a}b:state"),
     ],
 )
@@ -100,6 +102,16 @@ def test_a_key_of_another_job_is_refused(
     for quoted in ("'report'", repr(shared), "'purge'", "a different sync_key"):
         assert quoted in str(caught.value)
     assert ["purge"] == registry.names()
+
+
+@pytest.mark.parametrize("other", ["LAST_RUN:state", "{LAST_RUN}:other"])
+def test_a_key_that_only_looks_like_another_job_s_is_its_own(
+    registry: Registry, other: str
+) -> None:
+    registry.register(job(purge, sync_key="LAST_RUN"))
+    registry.register(job(report, sync_key=other))
+
+    assert ["purge", "report"] == registry.names()
 
 
 def test_names_whose_default_keys_meet_are_refused(registry: Registry) -> None:

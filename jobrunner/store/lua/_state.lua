@@ -52,11 +52,8 @@ end
 -- A stored whole number; nil for what is missing, is no such number, or has more digits than a
 -- Lua number keeps.
 local function whole(stored)
-  if not stored or not find(stored, '^%-?%d+$') then
-    return nil
-  end
-  local number = tonumber(stored)
-  return number < 2 ^ 53 and number > -2 ^ 53 and number or nil
+  local number = stored and tonumber(stored)
+  return number and number < 2 ^ 53 and number > -2 ^ 53 and number % 1 == 0 and number or nil
 end
 
 -- The text of an error reply; over fakeredis it is an object of Python's, not a string.
@@ -69,15 +66,15 @@ local function last_start(k, refined)
   if not k then
     return nil
   end
-  if #k > 20 or not string.match(k, '^%-?%d+$') then
+  if #k > 20 or not find(k, '^%-?%d+$') then
     return nil, k
   end
-  -- Twelve digits reach the year 33658; what lies beyond is as wrong, and keeps its digits here.
-  local second = math.max(-999999999999, math.min(999999999999, tonumber(k)))
-  refined = whole(refined)
+  local second = tonumber(k)
   if refined and math.floor(refined / 1000) == second then
     return refined
   end
+  -- Twelve digits reach the year 33658; what lies beyond is as wrong, and keeps its digits here.
+  second = math.max(-999999999999, math.min(999999999999, second))
   -- Somebody else wrote k: it counts as the end of its second, as whole-second rules do.
   return second * 1000 + 999
 end
@@ -94,8 +91,12 @@ local function is_wrong_type(reply, ...)
   return true
 end
 
--- Reads one job; `...`: fields of its state that only some scripts need, into `job.more`. A key of
--- a wrong type makes this job corrupt, and stops no other.
+-- Every job of a call is read into the same table, which the next one overwrites: a new one for
+-- each takes longer than all else here that is not a command.
+local job = {}
+
+-- Reads one job; `...`: fields of its state that only some scripts need, into `more` and `more_2`.
+-- A key of a wrong type makes this job corrupt, and stops no other.
 local function read(keys, ...)
   local k, wrong_k = try('GET', keys.k), nil
   if is_wrong_type(k, 'GET', keys.k) then
@@ -109,18 +110,24 @@ local function read(keys, ...)
     return { corrupt = problem_of(keys.state, fields), paused = '', trigger = '', cancel = '',
       lease_left = 0 }
   end
-  local last_ms, wrong = last_start(k, fields[1])
-  local job = { k = k, last_ms = last_ms, corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong),
-    refined = whole(fields[1]) and fields[1] or '', started_ms = whole(fields[1]) or last_ms or 0,
-    first_seen_ms = whole(fields[2]), run = fields[3] ~= '' and fields[3],
-    token = whole(fields[4]) or 0, instance = fields[5] or '',
-    due_ms = whole(fields[6]) and fields[6] or '', served_ms = whole(fields[7]),
-    finished_ms = whole(fields[8]), succeeded_ms = whole(fields[9]),
-    overdue_ms = whole(fields[10]), paused = fields[11] or '', trigger = fields[12] or '',
-    cancel = fields[13] or '', request = fields[14], abandoned_run = fields[15] or '',
-    abandoned_due_ms = whole(fields[16]), abandoned_in_row = whole(fields[17]) or 0,
-    abandoned_ms = whole(fields[18]), has_row = fields[17], is_marked = fields[15] or fields[16],
-    is_overdue = fields[10], lease_left = 0, more = { fields[19], fields[20] } }
+  local refined = whole(fields[1])
+  local last_ms, wrong = last_start(k, refined)
+  job.k, job.last_ms, job.refined = k, last_ms, refined and fields[1] or ''
+  job.corrupt = wrong_k or (wrong and keys.k .. ' = ' .. wrong)
+  job.started_ms, job.first_seen_ms = refined or last_ms or 0, whole(fields[2])
+  job.run, job.token, job.instance = fields[3] ~= '' and fields[3], whole(fields[4]) or 0,
+    fields[5] or ''
+  job.due_ms, job.served_ms = whole(fields[6]) and fields[6] or '', whole(fields[7])
+  job.finished_ms, job.succeeded_ms = whole(fields[8]), whole(fields[9])
+  job.is_overdue, job.overdue_ms = fields[10], whole(fields[10])
+  job.paused, job.trigger, job.cancel = fields[11] or '', fields[12] or '', fields[13] or ''
+  job.request = fields[14]
+  job.is_marked = fields[15] or fields[16]
+  job.abandoned_run, job.abandoned_due_ms = fields[15] or '', whole(fields[16])
+  job.has_row, job.abandoned_in_row = fields[17], whole(fields[17]) or 0
+  job.abandoned_ms = whole(fields[18])
+  job.more, job.more_2 = fields[19], fields[20]
+  job.holder, job.endless, job.lease_left = nil, false, 0
   if job.run then
     job.holder = try('GET', keys.lease)
     if type(job.holder) == 'table' then

@@ -29,7 +29,7 @@
 
 local OF_REQUEST = -1
 
-local ASK = '^(%S*) (%S+) (%S+) (%S+) ?(.*)$'
+local ASK = '^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) (.*)$'
 
 local now_ms, micros = clocks(ARGV[1])
 local now, now_seconds, micros_text = text(now_ms), text(math.floor(now_ms / 1000)), text(micros)
@@ -153,7 +153,7 @@ local function claim(keys, job, run, due_ms)
     set[13], set[14] = 'served_ms', due
     job.served_ms = due_ms
   end
-  local runs = counted(job.more[2])
+  local runs = counted(job.more_2)
   if runs ~= '' then
     set[#set + 1], set[#set + 2] = 'runs', runs
   end
@@ -208,8 +208,8 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if note ~= '' then
     noted = take_note(keys, job, note)
   end
-  if run ~= '' and job.more[1]
-      and find(' ' .. job.more[1] .. ' ', ' ' .. run .. ' ', 1, true) then
+  if run ~= '' and job.more
+      and find(' ' .. job.more .. ' ', ' ' .. run .. ' ', 1, true) then
     return answer('changed')  -- given back before its claim arrived
   end
   local served = find(computed_from, '@', 1, true)

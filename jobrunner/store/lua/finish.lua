@@ -92,7 +92,7 @@ for i = 0, #KEYS / 4 - 1 do
   local status, problem = 'gone', job.corrupt or ''
   if job.run == run then
     local ended_ms = math.max(job.started_ms, now_ms - tonumber(ago_ms))
-    problem = record(keys, job, ended_ms, outcome, err, history_limit, counted(job.more[1]), more)
+    problem = record(keys, job, ended_ms, outcome, err, history_limit, counted(job.more), more)
     if job.holder == run then
       call('DEL', keys.lease)
     end
