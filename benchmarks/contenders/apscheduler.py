@@ -58,7 +58,7 @@ def embed(scenario: Scenario, app: Flask | None) -> None:
     _set_up(Recorder(scenario.record, scenario.recording).ran, scenario.work)
     scheduler = _scheduler(scenario)
     # On a grid that whoever else has these jobs has too.
-    first = (math.floor(time.time() / scenario.interval) + 2) * scenario.interval
+    first = (math.floor(time.time() / scenario.interval) + 1) * scenario.interval
     for name in scenario.names:
         scheduler.add_job(
             JOB,

@@ -81,6 +81,8 @@ class Contender:
     schedule_in_redis: bool = False
     #: Whether it runs inside a web worker.
     embeds: bool = False
+    #: Whether its due times are whole multiples of the interval, whenever it ran last.
+    on_grid: bool = False
     #: The shortest interval that it knows, in seconds.
     finest: float = 0.001
     #: The largest burst that it gets through in seconds; None: any.

@@ -14,10 +14,8 @@ import sys
 import time
 from typing import Any
 
-from .base import Command, Scenario, python
+from .base import Command, Scenario, command, settle
 from .recorder import Recorder
-
-NAME = "benchmarks.contenders.celery_redbeat"
 
 #: Greenlets of a worker: runs at once.
 GREENLETS = 100
@@ -28,8 +26,10 @@ SHORT_LOOP, SHORT_LOCK = 1, 5
 
 def commands(scenario: Scenario) -> list[Command]:
     """One beat and one worker."""
-    start = [python(ours=False), "-m", NAME]
-    return [Command([*start, "beat"], "scheduler"), Command([*start, "worker"], "worker")]
+    return [
+        command("celery_redbeat", "beat", role="scheduler"),
+        command("celery_redbeat", "worker", role="worker"),
+    ]
 
 
 def application(scenario: Scenario) -> Any:
@@ -75,6 +75,9 @@ def main() -> None:
     if role == "beat":
         app.Beat(schedule="", loglevel="WARNING").run()
     else:
+        from celery.signals import worker_ready
+
+        worker_ready.connect(lambda **_: settle(), weak=False)
         # Gossip, mingle and events serve monitors; without them the worker has less to do.
         app.worker_main(
             [

@@ -13,10 +13,11 @@ import sys
 import time
 from typing import Any
 
-from .base import Command, Scenario, python
+from .base import Command, Scenario, command, settle
 from .recorder import Recorder
 
-NAME = "benchmarks.contenders.dramatiq_periodiq"
+#: Makes the broker, for the programs of both.
+BROKER = "benchmarks.contenders.dramatiq_periodiq:broker"
 
 #: Greenlets of a worker: runs at once.
 GREENLETS = 100
@@ -24,8 +25,10 @@ GREENLETS = 100
 
 def commands(scenario: Scenario) -> list[Command]:
     """One periodiq and one worker."""
-    start = [python(ours=False), "-m", NAME]
-    return [Command([*start, "scheduler"], "scheduler"), Command([*start, "worker"], "worker")]
+    return [
+        command("dramatiq_periodiq", "scheduler", role="scheduler"),
+        command("dramatiq_periodiq", "worker", role="worker"),
+    ]
 
 
 def broker() -> None:
@@ -46,6 +49,7 @@ def broker() -> None:
             max_retries=0,
             periodic=cron(_crontab(scenario)),
         )
+    settle()
 
 
 def _crontab(scenario: Scenario) -> str:
@@ -73,18 +77,17 @@ def _job(scenario: Scenario, name: str) -> Any:
 
 def main() -> None:
     role = sys.argv[1]
-    where = f"{NAME}:broker"
     if role == "scheduler":
         import periodiq
 
-        sys.exit(periodiq.main(periodiq.make_argument_parser().parse_args([where])))
+        sys.exit(periodiq.main(periodiq.make_argument_parser().parse_args([BROKER])))
     # As `dramatiq-gevent` does it: patched before anything of dramatiq is imported.
     from gevent import monkey
 
     monkey.patch_all()
     from dramatiq.cli import main as dramatiq
 
-    sys.argv = ["dramatiq", where, "--processes", "1", "--threads", str(GREENLETS)]
+    sys.argv = ["dramatiq", BROKER, "--processes", "1", "--threads", str(GREENLETS)]
     sys.exit(dramatiq())
 
 

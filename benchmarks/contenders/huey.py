@@ -36,7 +36,9 @@ def _application(scenario: Scenario) -> Any:
     from huey import RedisHuey, crontab
 
     recorder = Recorder(scenario.record, scenario.recording)
-    huey = RedisHuey("benchmark", url=scenario.redis, results=False)
+    # Each greenlet waits on a connection of its own; redis-py's pool has a hundred by default.
+    url = f"{scenario.redis}?max_connections={2 * GREENLETS}"
+    huey = RedisHuey("benchmark", url=url, results=False)
     due = crontab() if scenario.kind == "burst" else crontab(**_fields(scenario.interval))
     for name in scenario.names:
         huey.periodic_task(due, name=name)(_job(scenario, recorder, name))

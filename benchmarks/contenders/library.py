@@ -2,6 +2,7 @@
 that drops it, history and lease, the library's defaults.
 
 Option `schedule`: `interval` (counted from the last start), `aligned` or `cron` (on the clock).
+Options `lease` and `check_interval`, in seconds: those settings. Option `recover`: `yes`.
 """
 
 from __future__ import annotations
@@ -58,8 +59,13 @@ def embed(scenario: Scenario, app: Flask) -> None:
 def runner_of(scenario: Scenario, **settings: Any) -> JobRunner:
     from jobrunner import JobRunner
 
+    given = {
+        name: float(scenario.options[name])
+        for name in ("lease", "check_interval")
+        if name in scenario.options
+    }
     slots = max(SLOTS, scenario.jobs)
-    return JobRunner(redis_url=scenario.redis, max_concurrent_runs=slots, **settings)
+    return JobRunner(redis_url=scenario.redis, max_concurrent_runs=slots, **given, **settings)
 
 
 def log_to_nobody() -> None:
@@ -77,9 +83,9 @@ def register(runner: JobRunner, scenario: Scenario) -> None:
         if work:
             time.sleep(work)
 
-    schedule = _schedule(scenario)
+    schedule, recover = _schedule(scenario), scenario.options.get("recover") == "yes"
     for name in scenario.names:
-        runner.job(schedule, name=name)(job)
+        runner.job(schedule, name=name, recover=recover)(job)
 
 
 def _schedule(scenario: Scenario) -> Schedule:

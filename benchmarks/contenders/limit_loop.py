@@ -137,7 +137,8 @@ class Protocol:
         ]
 
     def finish(self, ended: list[Claimed]) -> None:
-        keys, words = [], []
+        keys: list[bytes] = []
+        words: list[bytes] = []
         for claimed in ended:
             keys += self._finish_keys[claimed.job]
             words += (claimed.run, claimed.token, claimed.due, claimed.started)

@@ -46,7 +46,7 @@ def embed(scenario: Scenario, app: Flask | None) -> None:
     recorder = Recorder(scenario.record, scenario.recording)
 
     def job(name: str) -> None:
-        due = (math.floor(time.time() / scenario.interval) + 2) * scenario.interval
+        due = (math.floor(time.time() / scenario.interval) + 1) * scenario.interval
         while True:
             gevent.sleep(max(0.0, due - time.time()))
             recorder.ran(name)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 KEY = "runs"
 
 #: Seconds between two writes of what has gathered.
-_FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.25
 
 
 class Began(NamedTuple):
@@ -54,7 +54,7 @@ class Recorder:
 
     def _flush_now_and_then(self) -> None:
         while True:
-            time.sleep(_FLUSH_SECONDS)
+            time.sleep(FLUSH_SECONDS)
             self.flush()
 
 

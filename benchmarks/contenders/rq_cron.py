@@ -10,18 +10,18 @@ import functools
 import sys
 import time
 
-from .base import Command, Scenario, python
+from .base import Command, Scenario, command, settle
 from .recorder import Recorder
-
-NAME = "benchmarks.contenders.rq_cron"
 
 QUEUE = "benchmark"
 
 
 def commands(scenario: Scenario) -> list[Command]:
     """One scheduler and one worker."""
-    start = [python(ours=False), "-m", NAME]
-    return [Command([*start, "scheduler"], "scheduler"), Command([*start, "worker"], "worker")]
+    return [
+        command("rq_cron", "scheduler", role="scheduler"),
+        command("rq_cron", "worker", role="worker"),
+    ]
 
 
 @functools.cache
@@ -66,7 +66,9 @@ def _work(scenario: Scenario) -> None:
     from redis import Redis
     from rq import SimpleWorker
 
-    SimpleWorker([QUEUE], connection=Redis.from_url(scenario.redis)).work(logging_level="WARNING")
+    worker = SimpleWorker([QUEUE], connection=Redis.from_url(scenario.redis))
+    settle()
+    worker.work(logging_level="WARNING")
 
 
 def main() -> None:

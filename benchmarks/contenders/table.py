@@ -20,6 +20,7 @@ LIBRARY_ALIGNED = replace(
     LIBRARY,
     name="library, aligned",
     title="this library, on the clock",
+    on_grid=True,
     options={"schedule": "aligned"},
 )
 
@@ -27,6 +28,7 @@ LIBRARY_CRON = replace(
     LIBRARY,
     name="library, cron",
     title="this library, cron",
+    on_grid=True,
     finest=1.0,
     options={"schedule": "cron"},
 )
@@ -36,6 +38,7 @@ APSCHEDULER_MEMORY = Contender(
     "APScheduler 3, in memory",
     module="apscheduler",
     embeds=True,
+    on_grid=True,
     sources=(
         "https://apscheduler.readthedocs.io/en/3.x/userguide.html",
         "https://apscheduler.readthedocs.io/en/3.x/modules/schedulers/gevent.html",
@@ -68,6 +71,55 @@ HUEY = Contender(
     ),
 )
 
+CELERY = Contender(
+    "celery",
+    "celery, RedBeat, gevent worker",
+    module="celery_redbeat",
+    schedule_in_redis=True,
+    burst=1_000,
+    slow=True,
+    finest=1.0,
+    sources=(
+        "https://docs.celeryq.dev/en/stable/userguide/concurrency/gevent.html",
+        "https://docs.celeryq.dev/en/stable/userguide/optimizing.html",
+        "https://redbeat.readthedocs.io/en/latest/config.html",
+    ),
+    options={"lock": "default"},
+)
+
+CELERY_SHORT = replace(
+    CELERY,
+    name="celery, short lock",
+    title="celery, RedBeat with a lock of 5 s",
+    options={"lock": "short"},
+)
+
+RQ = Contender(
+    "rq",
+    "rq's cron, SimpleWorker",
+    module="rq_cron",
+    burst=200,
+    finest=1.0,
+    sources=(
+        "https://python-rq.org/docs/cron/",
+        "https://python-rq.org/docs/workers/",
+        "https://python-rq.org/docs/results/",
+    ),
+)
+
+DRAMATIQ = Contender(
+    "dramatiq",
+    "dramatiq, periodiq",
+    module="dramatiq_periodiq",
+    finest=60.0,
+    burst=1_000,
+    slow=True,
+    sources=(
+        "https://dramatiq.io/advanced.html",
+        "https://gitlab.com/bersace/periodiq",
+    ),
+)
+
 SEED = Contender(
     "seed",
     "GET, then SET, every second",
@@ -84,6 +136,7 @@ TIMERS = Contender(
     module="limits",
     ours=True,
     embeds=True,
+    on_grid=True,
     options={"limit": "timers"},
 )
 
@@ -120,6 +173,9 @@ PEERS = (
     APSCHEDULER_MEMORY,
     APSCHEDULER_REDIS,
     HUEY,
+    CELERY,
+    RQ,
+    DRAMATIQ,
 )
 
 
