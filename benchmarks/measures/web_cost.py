@@ -14,7 +14,8 @@ from benchmarks.contenders.recorder import began
 from benchmarks.contenders.running import Running, Servers, servers
 from benchmarks.contenders.table import APSCHEDULER_MEMORY, LIBRARY_ALIGNED, commands
 from benchmarks.results import Result
-from benchmarks.web.load import latencies, percentile, requests_served
+from benchmarks.timing import percentile
+from benchmarks.web.load import latencies, requests_at_most
 from benchmarks.web.worker import NOTHING, cores, cpu_seconds, pinned, versions, worker
 
 JOBS, JOBS_FULL = (100,), (100, 1000)
@@ -69,12 +70,10 @@ def run(full: bool) -> Result:
 
 
 def _capacity(both: Servers) -> float:
-    """Requests a second that the worker can do with nothing beside them, when the core is its."""
+    """Requests a second that the worker can do with nothing beside them."""
     with worker(NOTHING, _scenario(both, JOBS[0], INTERVAL)) as one:
         time.sleep(_START)
-        cpu = cpu_seconds(one.pid)
-        requests = requests_served(one.url, 2)
-        return requests / (cpu_seconds(one.pid) - cpu)
+        return requests_at_most(one.url, 2)
 
 
 def _measure_latency(
