@@ -97,7 +97,7 @@ def _measure_latency(
                 spent = (cpu_seconds(one.pid) - cpu) / (time.monotonic() - begun)
                 busy[contender.name].append(100 * spent)
     for name, of_rounds in found.items():
-        for words, share in (("p50", 0.5), ("p99", 0.99)):
+        for words, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
             figures = [1000 * percentile(one, share) for one in of_rounds]
             result.add(name, words, figures, "ms")
         result.add(name, "core in use", busy[name], "%")
