@@ -7,8 +7,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from benchmarks.contenders.base import Contender, Scenario
 from benchmarks.contenders.recorder import Began, began
@@ -20,7 +20,8 @@ from benchmarks.contenders.table import (
     SEED,
 )
 from benchmarks.results import Result
-from benchmarks.web.load import CONNECTIONS, percentile, saturated
+from benchmarks.timing import late_from_last, late_on_grid, percentile
+from benchmarks.web.load import CONNECTIONS, saturated
 from benchmarks.web.worker import cores, cpu_seconds, versions, worker
 
 JOBS = 100
@@ -28,16 +29,13 @@ INTERVAL = 1.0
 
 #: Seconds before the load, for a contender's start and first runs, and under it before the watch.
 _START, _WARM_UP = 1.5, 0.8
-#: Seconds for the last runs of the watch to be recorded.
-_SETTLE = 0.7
+#: Seconds after the load in which the last runs of the watch are recorded.
+_SETTLE = 0.5
 
 CONTENDERS = (LIBRARY_ALIGNED, APSCHEDULER_MEMORY, APSCHEDULER_REDIS, SEED)
 
 #: Who the goals are about: in the short form the others are watched once.
 _COMPARED = (LIBRARY_ALIGNED, APSCHEDULER_MEMORY)
-
-#: Its times are counted from its last start, and so there is no grid to hold it against.
-_WITHOUT_GRID = (SEED,)
 
 #: Per cent of its core that a saturated worker has when nobody else wants it.
 _UNDISTURBED = 90
@@ -86,33 +84,15 @@ def run(full: bool) -> Result:
     return result
 
 
-class Watch:
-    """What was seen of one contender, once, at the due times `due` (in intervals)."""
+class Watch(NamedTuple):
+    """What was seen of one contender, once."""
 
-    def __init__(self, runs: Sequence[Began], due: range, busy: float, *, grid: bool) -> None:
-        #: The share of its core that the worker had.
-        self.busy = busy
-        seen: dict[tuple[str, int], float] = {}
-        for one in runs:
-            at = math.floor(one.at / INTERVAL)
-            if at in due:
-                seen.setdefault((one.job, at), one.at)
-        self.share = len(seen) / (JOBS * len(due))
-        if grid:
-            self.lateness = sorted(at - due_at * INTERVAL for (_, due_at), at in seen.items())
-        else:
-            self.lateness = sorted(_beyond_the_interval(runs))
-
-
-def _beyond_the_interval(runs: Sequence[Began]) -> list[float]:
-    starts: dict[str, list[float]] = {}
-    for one in runs:
-        starts.setdefault(one.job, []).append(one.at)
-    return [
-        later - earlier - INTERVAL
-        for times in starts.values()
-        for earlier, later in pairwise(times)
-    ]
+    #: Of all due times, the share of those whose run began before the next one.
+    share: float
+    #: Seconds.
+    lateness: list[float]
+    #: The share of its core that the worker had.
+    busy: float
 
 
 def _watch(contender: Contender, both: Servers, seconds: int) -> Watch:
@@ -127,10 +107,23 @@ def _watch(contender: Contender, both: Servers, seconds: int) -> Watch:
             cpu, begun = cpu_seconds(one.pid), time.monotonic()
             time.sleep(seconds * INTERVAL)
             busy = (cpu_seconds(one.pid) - cpu) / (time.monotonic() - begun)
-            time.sleep(_SETTLE)
+        time.sleep(_SETTLE)
     with both.record.client() as client:
-        due = range(first, first + seconds)
-        return Watch(began(client), due, busy, grid=contender not in _WITHOUT_GRID)
+        runs = _one_a_due_time(began(client))
+    span = first * INTERVAL, (first + seconds) * INTERVAL
+    judge = late_on_grid if contender.on_grid else late_from_last
+    kept = sum(span[0] <= run.at < span[1] for run in runs)
+    return Watch(kept / (JOBS * seconds), [run.by for run in judge(runs, INTERVAL, span)], busy)
+
+
+def _one_a_due_time(runs: Iterable[Began]) -> list[Began]:
+    """Of the runs of a job between two due times the first: what a late one catches up with is not
+    counted twice.
+    """
+    kept: dict[tuple[str, int], Began] = {}
+    for run in runs:
+        kept.setdefault((run.job, math.floor(run.at / INTERVAL)), run)
+    return list(kept.values())
 
 
 def _judge(result: Result) -> None:

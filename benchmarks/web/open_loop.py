@@ -17,6 +17,9 @@ import socket
 import time
 from collections import deque
 
+#: Connections at most; who comes when all are taken waits for one, and that counts.
+CONNECTIONS = 256
+
 
 class Visitors:
     """Requests to one address, over connections that are kept open."""
@@ -27,15 +30,18 @@ class Visitors:
         self._free: deque[socket.socket] = deque()
         self._under_way: dict[socket.socket, float] = {}
         self._received: dict[socket.socket, bytes] = {}
+        self._waiting: deque[float] = deque()
         self.latencies: list[float] = []
 
     def come(self, moments: list[float]) -> None:
         """Send a request at each moment (of `perf_counter`), and return when all are answered."""
         left = deque(moments)
-        while left or self._under_way:
+        while left or self._waiting or self._under_way:
             now = time.perf_counter()
             while left and left[0] <= now:
-                self._send(left.popleft())
+                self._waiting.append(left.popleft())
+            while self._waiting and (self._free or len(self._under_way) < CONNECTIONS):
+                self._send(self._waiting.popleft())
             wait = max(0.0, left[0] - time.perf_counter()) if left else 5.0
             # Not epoll: its timeouts are whole milliseconds.
             ready, _, _ = select.select(list(self._under_way), [], [], wait)
