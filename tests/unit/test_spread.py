@@ -63,7 +63,9 @@ class Loop:
         self.meanwhile: Callable[[], None] = lambda: None
         self.woken = False
         self._slept = 0.0
-        monkeypatch.setattr(self._instance.scheduler, "_wake", self)
+        pauses = self._instance.scheduler._pauses
+        monkeypatch.setattr(pauses.alarm, "sleep", self.sleep_for)
+        monkeypatch.setattr(pauses.alarm, "ring", self.ring)
 
     def due_in(self, milliseconds: int) -> None:
         agenda = self._instance.scheduler._agenda
@@ -72,25 +74,24 @@ class Loop:
         agenda.put(entry, NOON + milliseconds)
 
     def a_run_is_over(self) -> None:
-        self._instance.scheduler._wake_if_due()
+        self._instance.scheduler._pauses.reconsider()
 
     def sleep(self, living: int = 1) -> float:
         """How many milliseconds it sleeps in a fleet of so many."""
         self._instance.store.living = living
         self.woken = False
-        self._instance.scheduler._sleep()
+        self._instance.scheduler._pauses.sleep(lambda: False)
         return self._slept * 1000
 
-    # The event that it waits for.
+    # The alarm that ends its sleep.
 
-    def wait(self, seconds: float) -> None:
+    def sleep_for(self, seconds: float) -> bool:
         self._slept = seconds
         self.meanwhile()
+        return False
 
-    def set(self) -> None:
+    def ring(self) -> None:
         self.woken = True
-
-    def clear(self) -> None: ...
 
 
 @pytest.fixture
