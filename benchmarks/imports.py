@@ -14,6 +14,7 @@ from .fresh import told
 class Program(NamedTuple):
     """What is imported."""
 
+    #: As the contenders are called.
     name: str
     #: What it stands on, and the program itself, as far as a process that runs jobs needs it.
     base: str
@@ -23,14 +24,14 @@ class Program(NamedTuple):
 
 _BASE = "flask, gevent, redis"
 PROGRAMS = (
+    Program("library", f"{_BASE}, sqlalchemy, sqlalchemy.orm, blinker, cronsim", "jobrunner", True),
     Program(
-        "jobrunner", f"{_BASE}, sqlalchemy, sqlalchemy.orm, blinker, cronsim", "jobrunner", True
+        "apscheduler, memory", _BASE, "apscheduler.schedulers.gevent, apscheduler.jobstores.redis"
     ),
-    Program("APScheduler", _BASE, "apscheduler.schedulers.gevent, apscheduler.jobstores.redis"),
     Program("huey", _BASE, "huey, huey.consumer"),
     Program("rq", _BASE, "rq, rq.cron, rq.worker"),
-    Program("celery + redbeat", _BASE, "celery, celery.beat, celery.worker.worker, redbeat"),
-    Program("dramatiq + periodiq", _BASE, "dramatiq, dramatiq.brokers.redis, periodiq"),
+    Program("celery", _BASE, "celery, celery.beat, celery.worker.worker, redbeat"),
+    Program("dramatiq", _BASE, "dramatiq, dramatiq.brokers.redis, periodiq"),
 )
 
 _CODE = """

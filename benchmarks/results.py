@@ -8,9 +8,14 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "results"
+
+#: So many figures of a contender are shown in one line.
+_BESIDE = 3
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,10 @@ class Result:
         """Print it."""
         print(f"\n== {self.measure}\n{self.conditions}")
         for contender, figures in self.rows.items():
-            shown = "   ".join(f"{quantity} {figure}" for quantity, figure in figures.items())
-            print(f"  {contender:28} {shown}")
+            shown = [f"{quantity} {figure}" for quantity, figure in figures.items()]
+            for first in range(0, len(shown), _BESIDE):
+                name = "" if first else contender
+                print(f"  {name:28} {'   '.join(shown[first : first + _BESIDE])}")
         for note in self.notes:
             print(f"  note: {note}")
         for words, held in self.goals.items():
@@ -91,3 +98,38 @@ def machine() -> Mapping[str, object]:
         "system": platform.system(),
         "python": platform.python_version(),
     }
+
+
+class Found:
+    """What was found before, as `Result.save` wrote it."""
+
+    def __init__(self, measures: Mapping[str, Mapping[str, Any]]) -> None:
+        self.measures = measures
+        #: What was asked for and is not there, in words.
+        self.missing: list[str] = []
+
+    @classmethod
+    def read(cls, folder: Path) -> Found:
+        return cls(
+            {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        )
+
+    def figure(self, measure: str, contender: str, pattern: str) -> Figure | None:
+        """What a contender's first quantity is whose name matches; None: it has none."""
+        rows = self.measures.get(measure, {}).get("rows", {})
+        for quantity, told in rows.get(contender, {}).items():
+            if fnmatchcase(quantity, pattern):
+                return Figure(told["values"], told["unit"])
+        return None
+
+    def contenders(self, measure: str) -> list[str]:
+        """Who was measured, in its order; a measure that is not there is noted as missing."""
+        if measure not in self.measures:
+            self.missing.append(f"the measure {measure}")
+            return []
+        return list(self.measures[measure]["rows"])
+
+    def curves(self, measure: str) -> Mapping[str, Sequence[tuple[float, float]]]:
+        curves: Mapping[str, Sequence[tuple[float, float]]]
+        curves = self.measures.get(measure, {}).get("curves", {})
+        return curves

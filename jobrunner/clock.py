@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 #: Returns Unix seconds.
 Clock = Callable[[], float]
@@ -22,7 +23,7 @@ def _capture_trust_clock() -> Clock:
     read = time.clock_gettime
     # Linux's CLOCK_MONOTONIC stands still during suspend, and Redis's leases do not.
     clock_id = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return lambda: read(clock_id)
+    return partial(read, clock_id)
 
 
 #: Seconds since an arbitrary moment, never stopping and never going back.

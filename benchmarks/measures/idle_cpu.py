@@ -42,11 +42,11 @@ def run(full: bool) -> Result:
 
     limit = add("one command a second", "idle", "bare")
     for jobs in SIZES:
-        most = add("jobrunner", f"{jobs:,} jobs", f"{jobs:,} jobs")
-        without = add("jobrunner", f"{jobs:,}, no rolling look", f"{jobs:,} jobs", "without_looks")
-        result.curves.setdefault("jobrunner", []).append((float(jobs), most))
+        most = add("library", f"{jobs:,} jobs", f"{jobs:,} jobs")
+        without = add("library", f"{jobs:,}, no rolling look", f"{jobs:,} jobs", "without_looks")
+        result.curves.setdefault("library", []).append((float(jobs), most))
         result.curves.setdefault("no rolling look", []).append((float(jobs), without))
-    add("APScheduler, memory", "10,000 jobs", "peer")
+    add("apscheduler, memory", "10,000 jobs", "peer")
     result.notes.append(
         f"With {SIZES[-1]:,} jobs {most / limit:.1f} times the greenlet that sends one command a "
         f"second; {1 - without / most:.0%} of it is the rolling look."

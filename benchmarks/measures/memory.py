@@ -49,15 +49,15 @@ def run(full: bool) -> Result:
     for size, bytes_ in zip(sizes, told, strict=True):
         by_size.setdefault(size, []).append(bytes_)
     one, few, many = by_size[1, "every"], by_size[FEW, "every"], by_size[MANY, "every"]
-    own = result.add("jobrunner", "started", [each / _MIB for each in one], "MiB")
-    a_job = result.add("jobrunner", "a job", _slopes(few, many, MANY - FEW), "bytes")
-    result.add("jobrunner", "a cron job", _slopes(one, by_size[FEW, "cron"], FEW - 1), "bytes")
+    own = result.add("library", "started", [each / _MIB for each in one], "MiB")
+    a_job = result.add("library", "a job", _slopes(few, many, MANY - FEW), "bytes")
+    result.add("library", "a cron job", _slopes(one, by_size[FEW, "cron"], FEW - 1), "bytes")
 
     sizes_of_peer = [1] * repeats + [FEW] * repeats
     told = together([lambda jobs=jobs: _peer(jobs) for jobs in sizes_of_peer])
     one, few = told[:repeats], told[repeats:]
-    result.add("APScheduler", "started", [each / _MIB for each in one], "MiB")
-    result.add("APScheduler", "a job", _slopes(one, few, FEW - 1), "bytes")
+    result.add("apscheduler, memory", "started", [each / _MIB for each in one], "MiB")
+    result.add("apscheduler, memory", "a job", _slopes(one, few, FEW - 1), "bytes")
     result.notes.append(
         "The other peers keep their schedule in Redis or in a process of its own, and do not run "
         "in the web server."

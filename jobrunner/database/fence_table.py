@@ -7,6 +7,7 @@ so that Alembic finds it; `create_fence_table(engine)` is for everybody else.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -29,10 +30,6 @@ NAME = "jobrunner_fence"
 #: Characters of a sync key that a row is named by: what every database indexes.
 KEY_LENGTH = 255
 
-# Where names are compared without regard to case, two jobs would share a row. The collation says
-# the character set too.
-_EXACT = String(KEY_LENGTH, collation="utf8mb4_bin")
-
 
 def fence_table(metadata: MetaData) -> Table:
     """The table `jobrunner_fence` in `metadata`: put it beside your models, and migrate.
@@ -43,12 +40,17 @@ def fence_table(metadata: MetaData) -> Table:
     known = metadata.tables.get(NAME)
     if known is not None:
         return known
+    # Here, for it takes a third of what importing the library does, and few have fenced jobs.
+    from sqlalchemy.dialects.mysql import VARCHAR
+
+    # Where names are compared without regard to case, two jobs would share a row.
+    exact = VARCHAR(KEY_LENGTH, charset="utf8mb4", collation="utf8mb4_bin")
     return Table(
         NAME,
         metadata,
         Column(
             "sync_key",
-            String(KEY_LENGTH).with_variant(_EXACT, "mysql", "mariadb"),
+            String(KEY_LENGTH).with_variant(exact, "mysql", "mariadb"),
             primary_key=True,
         ),
         # The newest run that has opened a session, and its fencing token.
@@ -64,13 +66,15 @@ def fence_table(metadata: MetaData) -> Table:
     )
 
 
-_fences = fence_table(MetaData())
-_columns = _fences.c
+@cache
+def fences() -> Table:
+    """The table as the library knows it. Made when fences are installed, and not at each import."""
+    return fence_table(MetaData())
 
 
 def create_fence_table(engine: Engine | Connection) -> None:
     """Create the table unless it is there."""
-    _fences.metadata.create_all(engine)
+    fences().metadata.create_all(engine)
 
 
 class Stored(NamedTuple):
@@ -90,12 +94,9 @@ def row_key(sync_key: str) -> str:
     return f"{sync_key[: KEY_LENGTH - 65]}#{digest}"
 
 
-_STORED = (_columns.token, _columns.run_id, _columns.committed_due_ms)
-
-
 def read(connection: Connection, key: str) -> Stored | None:
     """The row as this transaction sees it."""
-    return _first(connection, select(*_STORED).where(_columns.sync_key == key))
+    return _first(connection, _row(key))
 
 
 def read_for_share(connection: Connection, key: str) -> Stored | None:
@@ -103,25 +104,24 @@ def read_for_share(connection: Connection, key: str) -> Stored | None:
 
     On SQLite this holds for a transaction that has written: it has the database for itself.
     """
-    rows = select(*_STORED).where(_columns.sync_key == key)
-    return _first(connection, rows.with_for_update(read=True))
+    return _first(connection, _row(key).with_for_update(read=True))
 
 
 def read_for_update(connection: Connection, key: str) -> Stored | None:
     """The newest row, for this transaction alone."""
-    rows = select(*_STORED).where(_columns.sync_key == key)
-    return _first(connection, rows.with_for_update())
+    return _first(connection, _row(key).with_for_update())
 
 
 def insert(connection: Connection, key: str, token: int, run_id: str) -> None:
     """The first row of a job; IntegrityError when somebody was faster."""
     values = {"sync_key": key, "token": token, "run_id": run_id}
-    connection.execute(_fences.insert().values(**values, updated_at=func.current_timestamp()))
+    connection.execute(fences().insert().values(**values, updated_at=func.current_timestamp()))
 
 
 def replace(connection: Connection, key: str, token: int, run_id: str) -> None:
     """Put a newer run into the row that this transaction holds."""
-    row = update(_fences).where(_columns.sync_key == key)
+    table = fences()
+    row = update(table).where(table.c.sync_key == key)
     values = {"token": token, "run_id": run_id}
     connection.execute(row.values(**values, updated_at=func.current_timestamp()))
 
@@ -130,11 +130,18 @@ def mark(connection: Connection, key: str, run_id: str, due_ms: int | None) -> b
     """Record the due time of the run in its own row (None: take it back), which nobody changes
     before this transaction ends. False when the row is another run's.
     """
-    own = update(_fences).where(_columns.sync_key == key, _columns.run_id == run_id)
+    table = fences()
+    own = update(table).where(table.c.sync_key == key, table.c.run_id == run_id)
     result = connection.execute(
         own.values(committed_due_ms=due_ms, updated_at=func.current_timestamp())
     )
     return result.rowcount == 1
+
+
+def _row(key: str) -> Select[Any]:
+    columns = fences().c
+    stored = (columns.token, columns.run_id, columns.committed_due_ms)
+    return select(*stored).where(columns.sync_key == key)
 
 
 def _first(connection: Connection, rows: Select[Any]) -> Stored | None:

@@ -40,6 +40,7 @@ from ..errors import ConfigurationError
 from . import fence_guard
 from .fence_entry import Entry
 from .fence_guard import Final, state_of
+from .fence_table import fences
 from .sessions import SessionFactory
 
 #: Seconds that a lock on a row of fences is waited for.
@@ -180,6 +181,7 @@ class Fence:
 
 def install() -> None:
     """Let sessions ask whether they are in a fenced run: once a process, the first time."""
+    fences()  # made now, and not in the first run that needs it
     if not event.contains(Session, "after_begin", _after_begin):
         # First, before a listener of the user executes something.
         event.listen(Session, "after_begin", _after_begin, insert=True)

@@ -127,6 +127,8 @@ class Agenda:
         #: stands here or in the heap, never in both: it must not be claimed twice in one call.
         self._waiting: OrderedDict[Entry, None] = OrderedDict()
         self._ring: deque[Entry] = deque()
+        #: Claimed by this instance, with what was known then and when, the oldest first.
+        self._begun: dict[Entry, tuple[Known, int]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -193,6 +195,8 @@ class Agenda:
         """Ask about the job at `at_ms`, and not at the moment that was put before."""
         if self._waiting:
             self._waiting.pop(entry, None)
+        if self._begun:
+            self._begun.pop(entry, None)
         if entry.at_ms == at_ms:
             return  # it stands in the heap, which each look would make longer
         entry.at_ms = at_ms
@@ -211,8 +215,28 @@ class Agenda:
     def shelve(self, entry: Entry) -> None:
         """Ask only when the rolling look comes by; nothing is known of the job."""
         self._waiting.pop(entry, None)
+        self._begun.pop(entry, None)
         entry.at_ms = None
         entry.computed_from = UNKNOWN
+
+    def begin(self, entry: Entry, known: Known, now_ms: int) -> None:
+        """A run of it has begun here. What follows from that is asked for when it is over, which
+        tells something newer, or when it goes on for longer than most.
+        """
+        self.shelve(entry)
+        entry.known = known
+        self._begun[entry] = known, now_ms
+
+    def going_on(self, now_ms: int) -> list[tuple[Entry, Known, int]]:
+        """What began here a check interval ago and goes on, as it was then: to be learnt now."""
+        found = []
+        for entry, (known, since_ms) in self._begun.items():
+            if since_ms <= now_ms < since_ms + self._check_interval_ms:
+                break
+            found.append((entry, known, since_ms))
+        for entry, _, _ in found:
+            del self._begun[entry]
+        return [one for one in found if self._is_current(one[0])]
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""

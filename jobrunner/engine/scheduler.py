@@ -117,6 +117,8 @@ class Scheduler:
             if self.is_stopping or not self.may_claim():
                 return []
             self._follow_registry()
+            for entry, known, as_of_ms in self._agenda.going_on(self._clock.now_ms() or 0):
+                self._learn(entry, known, as_of_ms)
             looks = self._looks(everything) + self._touches.owed()
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
@@ -312,8 +314,11 @@ class Scheduler:
                 entry.computed_from,
                 extra={"job": entry.definition.name},
             )
-        self._learn(entry, answer.known, as_of_ms)
-        return self._start(entry.definition, answer, sent_at) if claimed else None
+        if not claimed:
+            self._learn(entry, answer.known, as_of_ms)
+            return None
+        self._agenda.begin(entry, answer.known, as_of_ms or 0)
+        return self._start(entry.definition, answer, sent_at)
 
     def _learn(self, entry: Entry, known: Known, as_of_ms: int | None) -> None:
         try:

@@ -1,8 +1,11 @@
-"""Where the programs are that the tests start. Run as a module, it names what is missing."""
+"""Where the programs are that the tests start. Run as a module, it names what is missing; with
+`benchmarks` as argument, what they miss.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 _PROBE = b"#include <stdlib.h>\n"
@@ -78,10 +81,21 @@ def _starts(program: Path) -> bool:
         return False
 
 
-if __name__ == "__main__":
+def missing_for_tests() -> list[str]:
     missing = [] if find_redis() else ["redis"]
     missing += [] if find_postgres() else ["postgresql"]
     missing += [] if find_mariadb() else ["mariadb"]
     missing += [] if find_compiler() else ["compiler"]
     missing += [] if shutil.which("tmux") else ["tmux"]
-    print(" ".join(missing))
+    return missing
+
+
+def missing_for_benchmarks() -> list[str]:
+    missing = [] if find_redis() else ["redis"]
+    missing += [program for program in ("valgrind", "wrk", "hey") if not shutil.which(program)]
+    return missing
+
+
+if __name__ == "__main__":
+    for_benchmarks = sys.argv[1:] == ["benchmarks"]
+    print(" ".join(missing_for_benchmarks() if for_benchmarks else missing_for_tests()))

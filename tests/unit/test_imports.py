@@ -40,3 +40,7 @@ def test_it_is_not_imported(loaded: set[str], name: str) -> None:
 
 def test_what_it_needs_is_imported(loaded: set[str]) -> None:
     assert {"jobrunner.runner", "gevent", "redis", "sqlalchemy", "cronsim"} <= loaded
+
+
+def test_the_dialects_of_databases_are_left_until_somebody_has_one(loaded: set[str]) -> None:
+    assert [] == [name for name in loaded if name.startswith("sqlalchemy.dialects.")]
