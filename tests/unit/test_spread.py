@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner.engine.spread import delay
 
-from .agendas import NOON
+from .agendas import MINUTE, NOON, known
 from .runners import Other, runner_of
 
 
@@ -73,6 +73,12 @@ class Loop:
         assert entry is not None
         agenda.put(entry, NOON + milliseconds)
 
+    def is_held_and_overdue(self) -> None:
+        agenda = self._instance.scheduler._agenda
+        entry = agenda.entry("other")
+        assert entry is not None
+        agenda.learn(entry, known(NOON - 2 * MINUTE, "run-1", lease_left_ms=30_000), NOON)
+
     def a_run_is_over(self) -> None:
         self._instance.scheduler._pauses.reconsider()
 
@@ -119,6 +125,13 @@ def test_it_never_sleeps_longer_than_the_check_interval(loop: Loop, living: int)
     for due_in in (990, 1000, 5000):
         loop.due_in(due_in)
         assert max(loop.sleep(living) for _ in range(50)) <= 1000
+
+
+def test_a_survivor_that_counts_the_dead_takes_over_within_one_check_interval(loop: Loop) -> None:
+    """The job is overdue, and whoever held it may have died right after the answer."""
+    loop.is_held_and_overdue()
+
+    assert 940 < max(loop.sleep(living=10_000) for _ in range(500)) <= 950
 
 
 @pytest.mark.parametrize("living", [1, 10_000])
