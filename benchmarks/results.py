@@ -14,6 +14,9 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "results"
 
+#: So many figures of a contender are shown in one line.
+_BESIDE = 3
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -77,8 +80,10 @@ class Result:
         """Print it."""
         print(f"\n== {self.measure}\n{self.conditions}")
         for contender, figures in self.rows.items():
-            shown = "   ".join(f"{quantity} {figure}" for quantity, figure in figures.items())
-            print(f"  {contender:28} {shown}")
+            shown = [f"{quantity} {figure}" for quantity, figure in figures.items()]
+            for first in range(0, len(shown), _BESIDE):
+                name = "" if first else contender
+                print(f"  {name:28} {'   '.join(shown[first : first + _BESIDE])}")
         for note in self.notes:
             print(f"  note: {note}")
         for words, held in self.goals.items():

@@ -6,6 +6,7 @@ inherits what another one imported or patched. Its jobs tell a `Recorder` when t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -80,11 +81,35 @@ class Contender:
     schedule_in_redis: bool = False
     #: Whether it runs inside a web worker.
     embeds: bool = False
+    #: Whether its due times are whole multiples of the interval, whenever it ran last.
+    on_grid: bool = False
     #: The shortest interval that it knows, in seconds.
     finest: float = 0.001
+    #: The largest burst that it gets through in seconds; None: any.
+    burst: int | None = None
+    #: Whether a burst may have to wait for the next minute, or takes long all the same.
+    slow: bool = False
     #: Where its configuration is recommended.
     sources: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle() -> None:
+    """What users of gunicorn do once everything is loaded: keep the collector off it. Every
+    contender that is timed does it when it has started.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def command(
+    module: str,
+    *arguments: str,
+    ours: bool = False,
+    role: Literal["scheduler", "worker", "both"] = "both",
+) -> Command:
+    """A process that runs `benchmarks.contenders.<module>`."""
+    return Command([python(ours=ours), "-m", f"benchmarks.contenders.{module}", *arguments], role)
 
 
 def python(*, ours: bool) -> str:

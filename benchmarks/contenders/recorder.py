@@ -1,5 +1,5 @@
 """Takes down when runs began, in a Redis that no contender uses. Needs redis-py alone, for it runs
-in the environment of the peers too.
+in the environment of the peers too; imports it late, for a process patches before it does.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-import redis
-
 KEY = "runs"
 
 #: Seconds between two writes of what has gathered.
-_FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.25
 
 
 class Began(NamedTuple):
@@ -32,6 +30,8 @@ class Recorder:
     """
 
     def __init__(self, url: str, recording: str) -> None:
+        import redis
+
         self._client = redis.Redis.from_url(url)
         self._gathered: list[str] = []
         self._pid = os.getpid()
@@ -54,7 +54,7 @@ class Recorder:
 
     def _flush_now_and_then(self) -> None:
         while True:
-            time.sleep(_FLUSH_SECONDS)
+            time.sleep(FLUSH_SECONDS)
             self.flush()
 
 

@@ -35,16 +35,13 @@ from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
+from .spread import delay
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
 
 #: The shortest pause of the loop, in seconds: the resolution of due times.
 _SHORTEST_PAUSE = 0.001
-
-#: Up to so many seconds, by chance, an instance comes later than a job is due: otherwise the same
-#: one is always the first to ask, and has all the work of the fleet.
-_SPREAD = 0.002
 
 
 class Scheduler:
@@ -421,8 +418,11 @@ class Scheduler:
         pause = self._check_interval
         if self._store.link.up and now_ms is not None and next_ms is not None:
             until_due = max(_SHORTEST_PAUSE, (next_ms - now_ms) / 1000)
-            pause = min(pause, until_due + self._random.uniform(0, _SPREAD))
-        if now_ms is not None and self._store.link.up:
+            # Nothing that comes due after that is a reason to wake, though the delay is not over.
+            self._sleeps_until_ms = min(next_ms, now_ms + pause * 1000)
+            waits = delay(self._random, self._store.living, self._check_interval)
+            pause = min(pause, until_due + waits)
+        elif self._store.link.up and now_ms is not None:
             self._sleeps_until_ms = now_ms + pause * 1000
         else:
             self._sleeps_until_ms = None

@@ -46,6 +46,7 @@ ATTEMPTS: tuple[tuple[str, Words], ...] = (
     ("zadd", ("ZADD", "{key}", "XX", 1, "m")),
     ("zrem", ("ZREM", "{key}", "m")),
     ("zrange", ("ZRANGE", "{key}", 0, 0)),
+    ("zcard", ("ZCARD", "{key}")),
     ("zremrangebyscore", ("ZREMRANGEBYSCORE", "{key}", 0, 0)),
     ("xadd", ("XADD", "{key}", "NOMKSTREAM", "*", "f", "1")),
     ("xdel", ("XDEL", "{key}", "0-1")),

@@ -56,6 +56,9 @@ CONTROL_LENGTH = 1000
 #: Jobs in one script at most: 10,000 block Redis for 140 to 190 ms, and Lua's unpack fails.
 MAX_BATCH = 500
 
+#: What the claiming script tells before its answers: two times, CONTROL and FLEET.
+_BEFORE_ANSWERS = 4
+
 _CLAIMED = (Status.CLAIMED, Status.AGAIN)
 
 
@@ -84,14 +87,16 @@ class RedisStore(Calls):
         self._replicas = replicas
         #: The newest entry of the control stream that was read.
         self._control_read = ""
+        #: How many instances live, this one with them, as far as the last claim told.
+        self.living = 1
         #: Told what people have touched, by each claim that hears of it.
         self.on_control: Callable[[Control], None] = lambda control: None
 
     def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
         """Claim each job for its run id, or look at it; at most `MAX_BATCH`, in one round trip.
 
-        Also tells the fleet that this instance lives, the clock what time it is, and `touched`
-        what people have touched.
+        Also tells the fleet that this instance lives, the clock what time it is, `living` how
+        many there are, and `on_control` what people have touched.
         """
         groups = self._grouped([ask.definition for ask in asks])
         groups.setdefault(self._home, ())
@@ -109,8 +114,9 @@ class RedisStore(Calls):
             self._take_back_unreplicated(asks, groups, replies, self._replicas.number)
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
+        self._hear_of_fleet(values.get(self._home))
         self._hear_of_control(values.get(self._home))
-        return in_order(groups, values, answer_of, len(asks), skip=3)
+        return in_order(groups, values, answer_of, len(asks), skip=_BEFORE_ANSWERS)
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
@@ -299,6 +305,10 @@ class RedisStore(Calls):
             ),
         )
 
+    def _hear_of_fleet(self, value: Any) -> None:
+        if isinstance(value, list):
+            self.living = max(1, value[3])
+
     def _hear_of_control(self, value: Any) -> None:
         told = control_of(value[2]) if isinstance(value, list) else None
         if told is not None:
@@ -350,13 +360,13 @@ class RedisStore(Calls):
                 f"acknowledged a claim in time, so it is given back"
             )
             error.slots = (slot,)
-            answers = reply.value[3:]
+            answers = reply.value[_BEFORE_ANSWERS:]
             for place, (index, raw) in enumerate(zip(groups[slot], answers, strict=True)):
                 if answer_of(raw).status in _CLAIMED:
                     granted.setdefault(slot, []).append(index)
                     answers[place] = error
             kept = any(answer is not error for answer in answers)
-            replies[slot] = Reply([*reply.value[:3], *answers] if kept else error)
+            replies[slot] = Reply([*reply.value[:_BEFORE_ANSWERS], *answers] if kept else error)
             self.link.failed(error, error.slots)
         if granted:
             # One that cannot be given back now is claimed again, with the same run id.

@@ -43,6 +43,26 @@ class TestInstances:
 
         assert {"slow", "three"} == set(fleet.client.zrange(INSTANCES, 0, -1))
 
+    def test_each_claim_tells_how_many_live(self, fleet: Fleet, purge: JobDefinition) -> None:
+        assert 1 == fleet.one.living  # as far as it knows
+
+        fleet.one.claim([])
+        fleet.two.claim([ask(purge)])
+        assert (1, 2) == (fleet.one.living, fleet.two.living)
+
+        fleet.one.claim([ask(purge, "run-1")])
+        assert 2 == fleet.one.living
+        fleet.two.forget_instance()
+        fleet.one.claim([])
+        assert 1 == fleet.one.living
+
+    def test_those_that_were_not_seen_for_long_are_not_counted(self, fleet: Fleet) -> None:
+        fleet.client.zadd(INSTANCES, {f"dead {number}": NOON - 1 for number in range(9)})
+
+        fleet.one.claim([])
+
+        assert 1 == fleet.one.living
+
     def test_an_instance_that_stops_takes_itself_off_and_no_other(self, fleet: Fleet) -> None:
         fleet.one.claim([])
         fleet.two.claim([])
@@ -59,6 +79,7 @@ class TestInstances:
 
         fleet.claimed(purge, "run-1")
 
+        assert 1 == fleet.one.living
         assert "not a zset" == fleet.client.get(INSTANCES)
 
 

@@ -82,11 +82,12 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
         (peek,) = store.peek([definition.keys])
         assert (None, "2", "1") == (peek.problem, peek.state["runs"], peek.state["count_failed"])
     with server.client() as client:
-        client.zadd("{shop}:instances", {"dead": 0})
+        client.zadd("{shop}:instances", {"dead": 0, "other": NOON * 2})
     store.claim([])
+    assert 2 == store.living
     store.forget_instance()
     with server.client() as client:
-        assert [] == client.zrange("{shop}:instances", 0, -1)
+        assert [b"other"] == client.zrange("{shop}:instances", 0, -1)
 
 
 class _Clock:

@@ -13,10 +13,13 @@
 --       ms at which it is early, its due time in ms (0: now; -1: out of turn, for the request; -2:
 --       out of turn, by hand), a note (or nothing)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
--- Answer  { Redis's microseconds, now in ms, CONTROL, { status, KNOWN, run that this call recorded
---         as abandoned, detail, due in ms, the part of the note that is new } ... }, for each job
+-- Answer  { Redis's microseconds, now in ms, CONTROL, FLEET, { status, KNOWN, run that this call
+--         recorded as abandoned, detail, due in ms, the part of the note that is new } ... }, for
+--         each job
 -- CONTROL  '' when nothing is new; else { newest id, 1 where some may have been missed, the names
 --         of the jobs that a person has touched ... }
+-- FLEET   how many instances live, this one with them; 0 where that cannot be told: they are not
+--         given, or no zset, or ZCARD is not allowed
 -- KNOWN   { last start, first seen, running run, its lease left in ms, due time of the last
 --         run if that was abandoned, how many were in a row, when the last of them was, last due
 --         time served, last finish, last success, 1 if noted as overdue, { paused until, request,
@@ -47,9 +50,12 @@ end
 if type(seen) == 'table' and seen.err and not string.find(problem_of('', seen), 'WRONGTYPE') then
   return seen
 end
+local fleet = 0
 if first == 2 then
   try('ZREMRANGEBYSCORE', KEYS[1], '-inf',
     text(math.floor(micros / 1000) - tonumber(ARGV[5])))
+  local living = redis.pcall('ZCARD', KEYS[1])
+  fleet = type(living) == 'number' and living or 0
 end
 
 -- What people have touched since the entry `read_id`.
@@ -250,13 +256,13 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   return answer('claimed', job.token, due)
 end
 
-local answers = { micros, now_ms, first == 2 and control_since(KEYS[2], ARGV[6]) or '' }
+local answers = { micros, now_ms, first == 2 and control_since(KEYS[2], ARGV[6]) or '', fleet }
 for i = 0, (#KEYS - first) / 4 - 1 do
   local at = first + 4 * i
   local keys = { k = KEYS[at + 1], state = KEYS[at + 2], lease = KEYS[at + 3],
     history = KEYS[at + 4] }
   local run, computed_from, early_until_ms, due_ms, note = string.match(ARGV[i + 7], ASK)
-  answers[i + 4] = decide(keys, run, computed_from, tonumber(early_until_ms), tonumber(due_ms),
+  answers[i + 5] = decide(keys, run, computed_from, tonumber(early_until_ms), tonumber(due_ms),
     note)
 end
 return answers
