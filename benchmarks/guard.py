@@ -144,6 +144,8 @@ def judged(counts: Mapping[str, int], baseline: Mapping[str, Any], with_: Mappin
             line += f" {before[name]:12,} {change:+8.1%}"
             if change > baseline["tolerance"]:
                 slower.append(f"{name}: {change:+.1%}")
+            elif change < -baseline["tolerance"]:
+                line += "  (write that down: --update)"
         print(line)
     few, many = (counts[way.name] for way in WAYS[:2])
     if many > (1 + GROWTH) * few:

@@ -28,7 +28,7 @@ def run(full: bool) -> Result:
         f"of those with cron expressions, and of APScheduler's, from 1 to {FEW:,}.",
     )
     asked = [program for program in PROGRAMS for _ in range(repeats)]
-    found = together([lambda program=program: imported(program)[1] for program in asked])
+    found = together([lambda program=program: imported(program).mib for program in asked])
     for program in PROGRAMS:
         mib = [one for name, one in zip(asked, found, strict=True) if name is program]
         result.add(program.name, "imported", mib, "MiB")

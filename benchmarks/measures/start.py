@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.fresh import probed
-from benchmarks.imports import PROGRAMS, imported
+from benchmarks.imports import PROGRAMS, Taken, imported
 from benchmarks.probes.instance import rested
 from benchmarks.results import Result
 from tests.support.servers import RedisServer
@@ -22,12 +22,13 @@ def run(full: bool) -> Result:
     repeats = 15 if full else 5
     for program in PROGRAMS:
         imported(program)  # compiles
-    taken: dict[str, list[float]] = {program.name: [] for program in PROGRAMS}
+    taken: dict[str, list[Taken]] = {program.name: [] for program in PROGRAMS}
     for _ in range(repeats):
         for program in PROGRAMS:
-            taken[program.name].append(imported(program)[0])
-    for name, milliseconds in taken.items():
-        result.add(name, "import", milliseconds, "ms")
+            taken[program.name].append(imported(program))
+    for name, each in taken.items():
+        result.add(name, "import", [one.ms for one in each], "ms")
+        result.add(name, "import, CPU", [one.cpu_ms for one in each], "ms")
     with RedisServer() as server, server.client() as client:
         ours, theirs = [], []
         for _ in range(repeats):

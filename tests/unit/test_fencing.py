@@ -125,7 +125,7 @@ def test_the_table_is_made_once_and_stands_in_the_default_schema() -> None:
 
 def test_names_are_told_apart_and_transactions_kept_on_mysql() -> None:
     made = str(CreateTable(fence_table(MetaData())).compile(dialect=mysql.dialect()))
-    assert "sync_key VARCHAR(255) COLLATE utf8mb4_bin" in made
+    assert "sync_key VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" in made
     assert "ENGINE=InnoDB" in made
     made = str(CreateTable(fence_table(MetaData())).compile(dialect=postgresql.dialect()))
     assert "sync_key VARCHAR(255) NOT NULL" in made
