@@ -76,8 +76,8 @@ def claim_without_comparing() -> AbstractContextManager[None]:
 @contextmanager
 def ownership_by_the_lease() -> Iterator[None]:
     """A run is the running one as long as the lease key says so."""
-    line = "local holder = redis.pcall('GET', keys.lease)"
-    worse = line + " if holder ~= job.run then job.run = false end"
+    line = "job.holder = try('GET', keys.lease)"
+    worse = line + " if job.holder ~= job.run then job.run = false end"
     with _lua("claim", line, worse), _lua("finish", line, worse):
         yield
 
@@ -115,7 +115,7 @@ def near_future_is_due() -> Iterator[None]:
 
 def token_by_counting() -> AbstractContextManager[None]:
     """The next token is the last one and one: after a loss of data it begins anew."""
-    return _lua("claim", "math.max(job.token + 1, micros)", "job.token + 1")
+    return _lua("claim", "if job.token >= micros then", "if true then")
 
 
 @contextmanager
@@ -198,12 +198,12 @@ def fence_at_commit_only() -> Iterator[None]:
 
 def request_taken_and_left() -> AbstractContextManager[None]:
     """A claim for a request leaves the request where it was."""
-    return _lua("claim", "redis.call('HDEL', keys.state, 'trigger')", "")
+    return _lua("claim", "gone[1] = 'trigger'", "")
 
 
 def claim_after_its_give_back() -> AbstractContextManager[None]:
     """A claim that arrives after it was given back is granted, to nobody."""
-    line = "run ~= '' and string.find(' ' .. job.given_back .. ' ', ' ' .. run .. ' ', 1, true)"
+    line = "find(' ' .. job.more .. ' ', ' ' .. run .. ' ', 1, true)"
     return _lua("claim", line, "false")
 
 
@@ -221,7 +221,7 @@ def deaf_to_people() -> Iterator[None]:
 
 def cancel_where_it_is_asked() -> AbstractContextManager[None]:
     """A cancel reaches the runs of the process that asks for it, and no others."""
-    return _lua("control", "redis.call('HSET', keys.state, 'cancel', job.run)", "")
+    return _lua("control", "call('HSET', keys.state, 'cancel', job.run)", "")
 
 
 PLANTED: dict[str, Plant] = {
@@ -258,6 +258,6 @@ def _lua(name: str, line: str, worse: str) -> Iterator[None]:
     assert line in real.source, f"{name}.lua has no {line!r} any more: plant this bug anew"
     script = copy.copy(real)
     script.source = real.source.replace(line, worse)
-    script._digest = hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest()
+    script.digest = hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest()
     with patched(scripts, name, script):
         yield

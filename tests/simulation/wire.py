@@ -81,7 +81,7 @@ class Wire(CoreCommands):  # type: ignore[misc]
         self._world = world
         self._process = process
         self._rng = random.Random(f"{world.plan.seed} {process.id} {name}")
-        self.connection_pool = _Pool()
+        self.connection_pool = _Pool(self)
 
     def execute_command(self, *command: Any, **options: Any) -> Any:
         """Send one command and wait for its answer, by the process's clocks."""
@@ -219,8 +219,52 @@ class _Pool:
 
     connection_class = redis.Connection
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire) -> None:
         self.connection_kwargs: dict[str, Any] = {}
+        self._wire = wire
+
+    def get_connection(self, *command: str) -> _Connection:
+        return _Connection(self._wire)
+
+    def release(self, connection: _Connection) -> None:
+        """Each call has one of its own."""
 
     def disconnect(self) -> None:
         """There is nothing to close."""
+
+
+class _Connection:
+    """Takes commands as the protocol has them, and gives their answers."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._commands: list[list[str]] = []
+
+    def send_packed_command(self, written: Sequence[bytes]) -> None:
+        self._commands += _commands_of(b"".join(written))
+
+    def read_response(self) -> Any:
+        name, digest, number, *rest = self._commands.pop(0)
+        return self._wire.execute_command(name, digest, int(number), *rest)
+
+    def disconnect(self) -> None:
+        """What was not read is lost with it."""
+
+
+def _commands_of(written: bytes) -> list[list[str]]:
+    commands, at = [], 0
+
+    def number() -> int:
+        nonlocal at
+        end = written.index(b"\r\n", at)
+        found, at = int(written[at + 1 : end]), end + 2
+        return found
+
+    while at < len(written):
+        words = []
+        for _ in range(number()):
+            length = number()
+            words.append(written[at : at + length].decode())
+            at += length + 2
+        commands.append(words)
+    return commands
