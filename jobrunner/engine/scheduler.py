@@ -39,6 +39,12 @@ from .touches import Touches
 logger = logging.getLogger("jobrunner")
 
 
+#: Of what is due at once, so many jobs are asked about in the first call of a tick, and twice as
+#: many in each that follows: what the first ones have claimed runs while Redis is at the next. A
+#: call of the largest holds up the web requests beside it for three milliseconds or so.
+_SMALLEST, _LARGEST = 50, 200
+
+
 class Scheduler:
     """Checks which jobs are due and starts the runs that Redis grants to this instance."""
 
@@ -116,8 +122,8 @@ class Scheduler:
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
-            for turn in range(2 * (len(self._agenda) // MAX_BATCH + 2)):
-                batch = self._batch(looks, unanswered)
+            for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
+                batch = self._batch(looks, unanswered, min(_SMALLEST << turn, _LARGEST))
                 if not batch and turn > 0:
                     break
                 started += self._ask(batch, unanswered)
@@ -208,12 +214,14 @@ class Scheduler:
         self._looks_owed -= number
         return self._agenda.take_slice(number)
 
-    def _batch(self, looks: list[Entry], unanswered: list[Entry]) -> list[Entry]:
-        """What to ask in one call: claims with a run id, then looks; taken from `looks`."""
+    def _batch(self, looks: list[Entry], unanswered: list[Entry], most: int) -> list[Entry]:
+        """What to ask in one call: `most` of what is due at most, claims with a run id before
+        looks; then others of `looks`.
+        """
         now_ms = self._clock.now_ms() or 0
         # A claim without an answer may have been granted.
         slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
-        claims, batch = self._agenda.take_due(now_ms, max(0, slots), MAX_BATCH)
+        claims, batch = self._agenda.take_due(now_ms, max(0, slots), most)
         claims = self._still_in_time(claims, now_ms, unanswered)
         for entry in claims:
             if entry.run_id or self._may_run(entry, now_ms):
