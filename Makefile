@@ -4,7 +4,8 @@
 # make simulate  the engine in virtual time, SEEDS=10000 stories of faults (SEED=7 tells one aloud)
 # make faults  a thousand faults over a fleet of real processes, and figures (FAULTS=100 for some)
 # make bench   the library beside its peers, in under five minutes, and whether it has become slower
-# make bench-full  the same with more repeats, and the figures of docs/performance.md from it
+# make bench-full  the same with more repeats, and fleets of up to 200 instances; from them the
+#              figures of docs/performance.md and docs/scaling.md
 # make clean   remove what the others made in the checkout
 #
 # Everything lives in .venv, and the peers in .venv-peers. Another Python: make PYTHON=python3.12 test
@@ -55,6 +56,7 @@ bench: peers
 bench-full: peers
 	@status=0; \
 	$(RUN) -m benchmarks --full || status=$$?; \
+	$(RUN) -m benchmarks.scale --full || status=$$?; \
 	.venv-peers/bin/python -m benchmarks.draw || status=$$?; \
 	$(RUN) -m benchmarks.guard || status=$$?; \
 	exit $$status

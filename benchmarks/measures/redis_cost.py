@@ -240,13 +240,14 @@ def _tell(result: Result, case: Case, counted: Counted) -> None:
         if any(counted.runs_commands + counted.runs_traffic):
             result.notes.append(f"{name}: not idle, a job ran")
     else:
-        if not all(counted.runs_commands + counted.runs_traffic):
-            result.notes.append(f"{name}: no run in one of the watches, so nothing per run")
+        if not any(counted.runs_commands) or not any(counted.runs_traffic):
+            result.notes.append(f"{name}: no run in a watch, so nothing per run")
             return
         over, over_traffic, per = list(counted.runs_commands), list(counted.runs_traffic), "a run"
 
     def divided(counts: Sequence[int], by: Sequence[float]) -> list[float]:
-        return [count / number for count, number in zip(counts, by, strict=True)]
+        # Whose due times drift may have a part of the watch without a run.
+        return [count / number for count, number in zip(counts, by, strict=True) if number]
 
     result.add(row, f"{words}: commands", divided(counted.commands, over), per)
     trips = [one.written for one in counted.traffic]

@@ -231,8 +231,8 @@ class Executor:
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
-        if self.in_threads:
-            # A call blocks the hub here, so nobody gathers meanwhile: let those join who are ready.
+        if self._sent.is_set():
+            # Nobody sends: let those join who are ready to end, too. That is no turn of the loop.
             gevent.sleep(0)
         try:
             self.flush()

@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import random
 from collections.abc import Callable
 
-from gevent.event import Event
 from gevent.lock import RLock
 
 from ..clock import RedisClock
@@ -35,13 +33,10 @@ from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
-from .spread import delay
+from .pauses import Pauses
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
-
-#: The shortest pause of the loop, in seconds: the resolution of due times.
-_SHORTEST_PAUSE = 0.001
 
 
 class Scheduler:
@@ -68,10 +63,7 @@ class Scheduler:
         self._executor = executor
         self._keeper = keeper
         self._instance = instance
-        # Seeded by the instance: workers forked from one master begin with the same global state.
-        self._random = random.Random(instance)
         self._clock = clock
-        self._check_interval = check_interval
         self._resync_interval = resync_interval
         self._host, self._tags = platform.node(), tags
         self._conditions = conditions or Conditions()
@@ -79,13 +71,14 @@ class Scheduler:
         self._notify = notify
         self._notices = Notices(notify, quarantine_after)
         self._agenda = Agenda(int(check_interval * 1000), quarantine_after)
+        self._pauses = Pauses(
+            self._agenda, store, clock, check_interval=check_interval, instance=instance
+        )
         self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
         self.is_stopping = False
         self._ticking = RLock()
-        self._wake = Event()
-        self._sleeps_until_ms: float | None = None
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
@@ -103,7 +96,7 @@ class Scheduler:
                 logger.debug("the tick found no Redis")  # the link has logged when it went
             except Exception:
                 logger.exception("Could not check and run jobs: an error of jobrunner itself")
-            self._sleep()
+            self._pauses.sleep(lambda: self.is_stopping)
 
     def tick(self, *, everything: bool = False) -> list[ActiveRun]:
         """One check now; of every job with `everything`. Returns the runs that it started.
@@ -137,7 +130,7 @@ class Scheduler:
         entry = self._agenda.entry(name)
         if entry is not None and not entry.run_id:
             self._agenda.put(entry, 0)
-            self._wake.set()
+            self._pauses.end()
 
     def claim_by_hand(self, definition: JobDefinition) -> tuple[ActiveRun | None, Answer]:
         """Claim a job now for this instance, due or not, and start its run; None: it is held."""
@@ -155,7 +148,7 @@ class Scheduler:
     def stop_claiming(self) -> None:
         """Claim nothing more, and give back the claims whose answers were lost."""
         self.is_stopping = True
-        self._wake.set()
+        self._pauses.end()
         with self._ticking:
             unanswered = [entry for entry in self._agenda.everything() if entry.run_id]
             if unanswered:
@@ -400,32 +393,4 @@ class Scheduler:
                 self._agenda.put(entry, 0)
             else:
                 self._learn(entry, known, now_ms)
-        self._wake_if_due()
-
-    def _wake_if_due(self) -> None:
-        next_ms = self._agenda.next_ms()
-        sooner = (
-            self._sleeps_until_ms is not None
-            and next_ms is not None
-            and next_ms < self._sleeps_until_ms
-        )
-        if sooner or self._agenda.has_waiting:
-            self._wake.set()
-
-    def _sleep(self) -> None:
-        now_ms = self._clock.now_ms()
-        next_ms = self._agenda.next_ms()
-        pause = self._check_interval
-        if self._store.link.up and now_ms is not None and next_ms is not None:
-            until_due = max(_SHORTEST_PAUSE, (next_ms - now_ms) / 1000)
-            # Nothing that comes due after that is a reason to wake, though the delay is not over.
-            self._sleeps_until_ms = min(next_ms, now_ms + pause * 1000)
-            waits = delay(self._random, self._store.living, self._check_interval)
-            pause = min(pause, until_due + waits)
-        elif self._store.link.up and now_ms is not None:
-            self._sleeps_until_ms = now_ms + pause * 1000
-        else:
-            self._sleeps_until_ms = None
-        self._wake.wait(pause)
-        self._wake.clear()
-        self._sleeps_until_ms = None
+        self._pauses.reconsider()

@@ -36,6 +36,8 @@ def next_due_ms(pattern: WallPattern, zone: ZoneInfo, after_ms: int, *, fixed: b
       the end of the gap (several in one gap: once).
     - not `fixed`: it is due whenever it is shown, so twice or never: the instants count.
     """
+    if zone.key == "UTC":
+        return pattern.first(after_ms + 1)  # that clock never changes
     second = after_ms // 1000
     offset = offset_at(zone, second)
     start_ms = after_ms + 1

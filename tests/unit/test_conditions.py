@@ -236,11 +236,11 @@ class TestInATick:
         shop.job("slow", slow)
         scheduler = shop.begin()
         shop.check()
-        assert not scheduler._wake.is_set()
+        assert not scheduler._pauses.alarm.is_rung
 
         slow.answers()
 
-        assert scheduler._wake.is_set()
+        assert scheduler._pauses.alarm.is_rung
         assert ["slow"] == shop.check()
         assert 1 == slow.asked
 

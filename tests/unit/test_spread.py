@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner.engine.spread import delay
 
-from .agendas import NOON
+from .agendas import MINUTE, NOON, known
 from .runners import Other, runner_of
 
 
@@ -63,7 +63,9 @@ class Loop:
         self.meanwhile: Callable[[], None] = lambda: None
         self.woken = False
         self._slept = 0.0
-        monkeypatch.setattr(self._instance.scheduler, "_wake", self)
+        pauses = self._instance.scheduler._pauses
+        monkeypatch.setattr(pauses.alarm, "sleep", self.sleep_for)
+        monkeypatch.setattr(pauses.alarm, "ring", self.ring)
 
     def due_in(self, milliseconds: int) -> None:
         agenda = self._instance.scheduler._agenda
@@ -71,26 +73,31 @@ class Loop:
         assert entry is not None
         agenda.put(entry, NOON + milliseconds)
 
+    def is_held_and_overdue(self) -> None:
+        agenda = self._instance.scheduler._agenda
+        entry = agenda.entry("other")
+        assert entry is not None
+        agenda.learn(entry, known(NOON - 2 * MINUTE, "run-1", lease_left_ms=30_000), NOON)
+
     def a_run_is_over(self) -> None:
-        self._instance.scheduler._wake_if_due()
+        self._instance.scheduler._pauses.reconsider()
 
     def sleep(self, living: int = 1) -> float:
         """How many milliseconds it sleeps in a fleet of so many."""
         self._instance.store.living = living
         self.woken = False
-        self._instance.scheduler._sleep()
+        self._instance.scheduler._pauses.sleep(lambda: False)
         return self._slept * 1000
 
-    # The event that it waits for.
+    # The alarm that ends its sleep.
 
-    def wait(self, seconds: float) -> None:
+    def sleep_for(self, seconds: float) -> bool:
         self._slept = seconds
         self.meanwhile()
+        return False
 
-    def set(self) -> None:
+    def ring(self) -> None:
         self.woken = True
-
-    def clear(self) -> None: ...
 
 
 @pytest.fixture
@@ -118,6 +125,13 @@ def test_it_never_sleeps_longer_than_the_check_interval(loop: Loop, living: int)
     for due_in in (990, 1000, 5000):
         loop.due_in(due_in)
         assert max(loop.sleep(living) for _ in range(50)) <= 1000
+
+
+def test_a_survivor_that_counts_the_dead_takes_over_within_one_check_interval(loop: Loop) -> None:
+    """The job is overdue, and whoever held it may have died right after the answer."""
+    loop.is_held_and_overdue()
+
+    assert 940 < max(loop.sleep(living=10_000) for _ in range(500)) <= 950
 
 
 @pytest.mark.parametrize("living", [1, 10_000])

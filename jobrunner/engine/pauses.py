@@ -1,0 +1,80 @@
+"""The pauses of the loop: how long it sleeps between two ticks, and what wakes it before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from ..clock import RedisClock
+from ..store.redis import RedisStore
+from .agenda import Agenda
+from .alarm import Alarm
+from .spread import delay
+
+#: The shortest pause, in seconds: the resolution of due times.
+_SHORTEST = 0.001
+
+
+class Pauses:
+    """Of one scheduler."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        store: RedisStore,
+        clock: RedisClock,
+        *,
+        check_interval: float,
+        instance: str,
+    ) -> None:
+        self._agenda = agenda
+        self._store = store
+        self._clock = clock
+        self._check_interval = check_interval
+        # Seeded by the instance: workers forked from one master begin with the same global state.
+        self._chance = Random(instance)
+        self.alarm = Alarm()
+        #: What it sleeps for is due then; None: it does not sleep for anything that is known.
+        self._until_ms: float | None = None
+
+    def end(self) -> None:
+        """There is work: end the pause."""
+        self.alarm.ring()
+
+    def reconsider(self) -> None:
+        """The agenda has changed: end the pause, if something comes due sooner than it ends."""
+        next_ms = self._agenda.next_ms()
+        sooner = self._until_ms is not None and next_ms is not None and next_ms < self._until_ms
+        if sooner or self._agenda.has_waiting:
+            self.alarm.ring()
+
+    def sleep(self, is_stopping: Callable[[], bool]) -> None:
+        """Until something may be due, and at most for the check interval. Who is woken because
+        something comes due sooner than it did sleeps on until then.
+        """
+        until = self._clock.trust() + self._check_interval
+        while self.alarm.sleep(self._seconds(until - self._clock.trust())):
+            if is_stopping() or self._until_ms is None or self._is_work_here():
+                break
+        self._until_ms = None
+
+    def _is_work_here(self) -> bool:
+        now_ms, next_ms = self._clock.now_ms(), self._agenda.next_ms()
+        is_due = now_ms is None or (next_ms is not None and next_ms <= now_ms)
+        return is_due or self._agenda.has_waiting
+
+    def _seconds(self, most: float) -> float:
+        """Seconds until something may be due, `most` at most; notes what they are counted to."""
+        now_ms, seconds = self._clock.now_ms(), max(0.0, most)
+        if not self._store.link.up or now_ms is None:
+            self._until_ms = None
+            return seconds
+        next_ms = self._agenda.next_ms()
+        self._until_ms = now_ms + seconds * 1000
+        if next_ms is not None:
+            # Nothing that comes due after that is a reason to wake, though the delay is not over.
+            self._until_ms = min(next_ms, self._until_ms)
+            until_due = max(_SHORTEST, (next_ms - now_ms) / 1000)
+            waits = delay(self._chance, self._store.living, self._check_interval)
+            seconds = min(seconds, until_due + waits)
+        return seconds
