@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.fresh import probed, together
-from benchmarks.probes.instance import rested
+from benchmarks.rested import rested
 from benchmarks.results import Result
 from tests.support.servers import RedisServer
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.fresh import probed, together
 from benchmarks.imports import PROGRAMS, imported
-from benchmarks.probes.instance import rested
+from benchmarks.rested import rested
 from benchmarks.results import Result
 from tests.support.servers import RedisServer
 

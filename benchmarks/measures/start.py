@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.fresh import probed
 from benchmarks.imports import PROGRAMS, Taken, imported
-from benchmarks.probes.instance import rested
+from benchmarks.rested import rested
 from benchmarks.results import Result
 from tests.support.servers import RedisServer
 

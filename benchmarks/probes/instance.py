@@ -4,7 +4,7 @@ JOBS KIND WATCH`.
 KIND: every (one schedule for all jobs) or cron. WATCH: seconds to watch it idle for, first as it
 is, then without its rolling look. Tells what it took to get there, how much memory it has beyond
 the imported dependencies, and the CPU time of the watches. That no job is due is the caller's
-work: `rested` writes the last starts.
+work, see `benchmarks.rested`.
 """
 
 from gevent import monkey
@@ -24,18 +24,9 @@ import redis  # noqa: E402
 import sqlalchemy.orm  # noqa: E402, F401
 from flask import Flask  # noqa: E402
 
+from benchmarks.rested import NAMESPACE  # noqa: E402
+
 from .resident import resident  # noqa: E402
-
-NAMESPACE = "bench"
-
-
-def rested(client: redis.Redis, jobs: int) -> None:
-    """Let all jobs have started just now, somewhere else."""
-    client.flushdb()
-    now = int(client.time()[0])
-    for first in range(0, jobs, 1000):
-        names = range(first, min(first + 1000, jobs))
-        client.mset({f"{{{NAMESPACE}}}:job:job-{number}": now for number in names})
 
 
 def main(url: str, jobs: int, kind: str, watch: float) -> None:
