@@ -53,6 +53,17 @@ class RedisClock:
         """What a script sent now would read; None before the first answer of Redis."""
         return self.at_ms(self.trust())
 
+    def ms_until(self, moment_ms: int) -> float | None:
+        """Milliseconds, with their fraction, until a script would read `moment_ms`; None before
+        the first answer of Redis.
+        """
+        injected = self.injected_ms()
+        if injected is not None:
+            return float(moment_ms - injected)
+        return (
+            None if self._offset_ms is None else moment_ms - self.trust() * 1000 - self._offset_ms
+        )
+
     def at_ms(self, sent_at: float) -> int | None:
         """What a script reads that is sent at that trust second."""
         injected = self.injected_ms()

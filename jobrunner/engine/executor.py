@@ -108,6 +108,8 @@ class Executor:
         self._sent.set()
         self._draining = False
         self._under_way = 0
+        #: Of those, how many greenlets have not had their first turn.
+        self._unbegun = 0
         #: Set while no run is under way.
         self._idle = Event()
         self._idle.set()
@@ -128,6 +130,7 @@ class Executor:
         self._keeper.hold(lease)
         self._active[run.id] = active
         self._under_way += 1
+        self._unbegun += 1
         self._idle.clear()
         # A plain spawn: the greenlet's context is empty, so no request's `g` leaks into the run.
         active.greenlet = _RunGreenlet.spawn(self._live, active)
@@ -161,8 +164,9 @@ class Executor:
         """
         return self._stops.remind(self._living())
 
-    def flush(self) -> None:
-        """Send what has ended to Redis, unless somebody is sending already.
+    def flush(self, *, gather: bool = False) -> None:
+        """Send what has ended to Redis, unless somebody is sending already. With `gather` those
+        join who are ready to end, too: that is no turn of the loop.
 
         `StoreError` leaves it here, lease and all, for the next flush.
         """
@@ -170,6 +174,8 @@ class Executor:
             return
         self._sent.clear()
         try:
+            if gather:
+                gevent.sleep(0)
             while self._ended:
                 self._send(list(islice(self._ended, MAX_BATCH)))
         finally:
@@ -218,11 +224,15 @@ class Executor:
     # -- one run, from top to bottom ---------------------------------------------------------
 
     def _live(self, active: ActiveRun) -> None:
+        self._unbegun -= 1
         try:
             end = self._attempts.perform(active)
         except BaseException as error:  # the run is recorded all the same
             logger.exception("Job %s: an error of jobrunner itself", active.run.job)
             end = End(Outcome.FAILED, error)
+        if self._unbegun:
+            # Others are claimed and have not begun: their first lines come before our last ones.
+            gevent.sleep(0)
         active.ended = True
         self._progress.forget(active)
         self._ended[active] = None if end is None else self._ending(active, end)
@@ -231,11 +241,8 @@ class Executor:
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
-        if self._sent.is_set():
-            # Nobody sends: let those join who are ready to end, too. That is no turn of the loop.
-            gevent.sleep(0)
         try:
-            self.flush()
+            self.flush(gather=True)
         except StoreError:
             return  # the link has logged it; the next tick flushes again
 

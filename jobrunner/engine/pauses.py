@@ -74,7 +74,7 @@ class Pauses:
         if next_ms is not None:
             # Nothing that comes due after that is a reason to wake, though the delay is not over.
             self._until_ms = min(next_ms, self._until_ms)
-            until_due = max(_SHORTEST, (next_ms - now_ms) / 1000)
+            until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
             waits = delay(self._chance, self._store.living, self._check_interval)
             seconds = min(seconds, until_due + waits)
         return seconds

@@ -39,10 +39,10 @@ from .touches import Touches
 logger = logging.getLogger("jobrunner")
 
 
-#: Of what is due at once, so many jobs are asked about in the first call of a tick, and twice as
-#: many in each that follows: what the first ones have claimed runs while Redis is at the next. A
-#: call of the largest holds up the web requests beside it for three milliseconds or so.
-_SMALLEST, _LARGEST = 50, 200
+#: Of what is due at once, so many jobs are asked about in the first two calls of a tick, and in
+#: each two that follow twice as many: what the first ones have claimed runs while Redis is at the
+#: next. A call of the largest holds up the web requests beside it for three milliseconds or so.
+_SMALLEST, _LARGEST = 25, 200
 
 
 class Scheduler:
@@ -123,7 +123,7 @@ class Scheduler:
             unanswered: list[Entry] = []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
             for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
-                batch = self._batch(looks, unanswered, min(_SMALLEST << turn, _LARGEST))
+                batch = self._batch(looks, unanswered, min(_SMALLEST << turn // 2, _LARGEST))
                 if not batch and turn > 0:
                     break
                 started += self._ask(batch, unanswered)
