@@ -33,8 +33,7 @@ class RunLine:
             return
         template = self._template or self._made()
         record = logging.LogRecord.__new__(logging.LogRecord)
-        fields = record.__dict__
-        fields.update(template.__dict__)
+        record.__dict__ = fields = template.__dict__.copy()
         now = time.time()
         fields["created"] = now
         fields["msecs"] = int(now % 1 * 1000) + 0.0  # whole, as `logging` has them
