@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fakeredis
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    insert,
+    select,
+)
 from sqlalchemy.orm import sessionmaker
 
 from jobrunner import (
@@ -37,15 +47,15 @@ class Shop:
     def __init__(self, url: str) -> None:
         self.url = url
         self.redis = fakeredis.FakeRedis()
-        self.engine = create_engine(url)
+        self._engines: list[Engine] = []
+        self.engine = self._new_engine()
         self.now = 1_700_000_000.0
         self._apps: list[Flask] = []
         METADATA.create_all(self.engine)
 
     def instance(self, body: Callable[[JobContext], object], **options: Any) -> JobRunner:
         """An instance whose job does `body`, with an engine of its own."""
-        engine = create_engine(self.url)
-        context = JobContext(session_factory=sessionmaker(engine))
+        context = JobContext(session_factory=sessionmaker(self._new_engine()))
         settings = {name: options.pop(name) for name in ["fenced_by_default"] if name in options}
         runner = JobRunner(
             redis=self.redis,
@@ -59,6 +69,16 @@ class Shop:
         self._apps.append(app)
         return runner
 
+    def _new_engine(self) -> Engine:
+        engine = create_engine(self.url)
+        self._engines.append(engine)
+        return engine
+
+    def close(self) -> None:
+        """Dispose of its engines: who leaves that to the garbage collector is warned."""
+        for engine in self._engines:
+            engine.dispose()
+
     def effects(self) -> list[str | None]:
         with self.engine.connect() as connection:
             return list(connection.scalars(select(EFFECTS.c.run).order_by(EFFECTS.c.id)))
@@ -70,8 +90,10 @@ class Shop:
 
 
 @pytest.fixture
-def shop(postgres_url: str) -> Shop:
-    return Shop(postgres_url)
+def shop(postgres_url: str) -> Iterator[Shop]:
+    shop = Shop(postgres_url)
+    yield shop
+    shop.close()
 
 
 def writes(ctx: JobContext) -> None:
@@ -268,6 +290,8 @@ def test_what_a_teardown_function_commits_is_fenced_too(shop: Shop) -> None:
 
     assert [] == shop.effects()
     assert [Outcome.STALE] == outcomes(runner)
+    with app.app_context():
+        db.engine.dispose()
 
 
 def test_a_table_that_is_missing_is_an_error_that_says_how_to_make_it(shop: Shop) -> None:
@@ -308,6 +332,8 @@ def test_init_db_makes_the_table_once(shop: Shop) -> None:
         result = cli.invoke(jobs, ["init-db"])
         assert 0 == result.exit_code, result.output
         assert "jobrunner_fence is in postgresql" in result.output
+    with app.extensions["jobrunner"].context.session_factory() as session:
+        session.get_bind().dispose()  # the engine that was made for SQLALCHEMY_DATABASE_URI
     runner = shop.instance(writes)
     runner.tick(wait=True)
     assert [Outcome.SUCCEEDED] == outcomes(runner)
