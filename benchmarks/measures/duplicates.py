@@ -82,7 +82,7 @@ def _plans(full: bool) -> list[Plan]:
     plans = []
     for contender in (*table.LIBRARIES, *table.PEERS, table.SEED):
         if contender.finest < 60:
-            plans.append(Plan(contender, 1.0, 30.0 if full else 6.0, 5 if full else 1))
+            plans.append(Plan(contender, 1.0, 12.0 if full else 6.0, 5 if full else 1))
         elif full:
             plans.append(Plan(contender, 60.0, 120.0, 1))
     return plans

@@ -106,7 +106,7 @@ def run(full: bool) -> Result:
 
 
 def _cases(full: bool) -> list[Case]:
-    repeats, seconds = (5, 5.0) if full else (5, 1.0)
+    repeats, seconds = (5, 3.0) if full else (5, 1.0)
 
     def idle(contender: Contender, jobs: int, instances: int = 1) -> Case:
         return Case(contender, "idle", jobs, instances, 3600.0, repeats, seconds)
