@@ -39,7 +39,9 @@ class Alarm:
             timer = loop.timer(seconds, priority=loop.MAXPRI)
             waiter = self._waiter = Waiter()
             try:
-                timer.start(waiter.switch, None)
+                # The loop knows the time at which its turn began. Who has computed since sleeps
+                # from now on, not from then, and does not wake before anything is due.
+                timer.start(waiter.switch, None, update=True)
                 waiter.get()
             finally:
                 self._waiter = None
