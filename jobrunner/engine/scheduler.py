@@ -121,14 +121,19 @@ class Scheduler:
             looks = self._looks(everything) + self._touches.owed()
             started: list[ActiveRun] = []
             unanswered: list[Entry] = []
-            # Every job once, and again what turned out to be due: a bound, not an expectation.
-            for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
-                batch = self._batch(looks, unanswered, min(_SMALLEST << turn // 2, _LARGEST))
-                if not batch and turn > 0:
-                    break
-                started += self._ask(batch, unanswered)
-                looks += self._touches.heard()
-            self._ask_again(unanswered)
+            try:
+                # Every job once, and again what turned out to be due: a bound, not an expectation.
+                for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
+                    batch = self._batch(looks, unanswered, min(_SMALLEST << turn // 2, _LARGEST))
+                    if turn > 0:
+                        if not batch:
+                            break
+                        self._executor.hold_back()
+                    started += self._ask(batch, unanswered)
+                    looks += self._touches.heard()
+                self._ask_again(unanswered)
+            finally:
+                self._executor.let_go()
             return started
 
     def look_at(self, name: str) -> None:
