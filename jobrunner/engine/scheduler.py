@@ -44,6 +44,10 @@ logger = logging.getLogger("jobrunner")
 #: next. A call of the largest holds up the web requests beside it for three milliseconds or so.
 _SMALLEST, _LARGEST = 25, 200
 
+#: But where a call takes longer, in seconds, because Redis is far or the hub is busy with requests,
+#: each one is worth as much as it can hold.
+_SLOW_CALL = 0.005
+
 
 class Scheduler:
     """Checks which jobs are due and starts the runs that Redis grants to this instance."""
@@ -83,6 +87,8 @@ class Scheduler:
         self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
+        #: Seconds from the sending of the last call until its answer was here.
+        self._call_took = 0.0
         self.is_stopping = False
         self._ticking = RLock()
         #: Asked before every claim; the hosting says no from the moment its server stops.
@@ -124,7 +130,8 @@ class Scheduler:
             try:
                 # Every job once, and again what turned out to be due: a bound, not an expectation.
                 for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
-                    batch = self._batch(looks, unanswered, min(_SMALLEST << turn // 2, _LARGEST))
+                    most = _LARGEST if self._call_took > _SLOW_CALL else _SMALLEST << turn // 2
+                    batch = self._batch(looks, unanswered, min(most, _LARGEST))
                     if turn > 0:
                         if not batch:
                             break
@@ -273,6 +280,7 @@ class Scheduler:
             self._ask_again([*unanswered, *batch])
             raise
         started = []
+        self._call_took = self._clock.trust() - sent_at
         # As of the question: this process may have stood still since, and a lease has not.
         as_of_ms = self._clock.at_ms(sent_at)
         for entry, ask, answer in zip(batch, asks, answers, strict=True):
