@@ -43,6 +43,10 @@ logger = logging.getLogger("jobrunner")
 OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
 
 
+#: Ended runs that wait for claims to be answered; what is more is sent at once.
+_MOST_HELD_BACK = 100
+
+
 class _RunGreenlet(gevent.Greenlet):  # type: ignore[misc]  # gevent has no types
     """The greenlet of a run. gevent keeps for each the stack on which it was made, which is the
     same for all of these and takes a third of what it costs to make one.
@@ -106,6 +110,7 @@ class Executor:
         #: Set while nobody sends what has ended.
         self._sent = Event()
         self._sent.set()
+        self._holds_back = False
         self._draining = False
         self._under_way = 0
         #: Of those, how many greenlets have not had their first turn.
@@ -175,11 +180,25 @@ class Executor:
         self._sent.clear()
         try:
             if gather:
-                gevent.sleep(0)
+                gevent.sleep(0)  # the first lines of who has not begun
+                gevent.sleep(0)  # the last ones of who has ended
             while self._ended:
                 self._send(list(islice(self._ended, MAX_BATCH)))
         finally:
             self._sent.set()
+
+    def hold_back(self) -> None:
+        """Claims are under way: what ends meanwhile is sent behind them, for jobs that are due wait
+        for their answer, and nobody waits for that of a finish.
+        """
+        self._holds_back = True
+
+    def let_go(self) -> None:
+        """The claims are answered: send what was held back, and what ends in this turn."""
+        if self._holds_back:
+            self._holds_back = False
+            if self._ended:
+                self._flush_gathered()
 
     def stop_starting(self) -> None:
         """Begin no run any more, nor another attempt: what is claimed from now on is given back,
@@ -241,6 +260,10 @@ class Executor:
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
+        if not self._holds_back or len(self._ended) >= _MOST_HELD_BACK:
+            self._flush_gathered()
+
+    def _flush_gathered(self) -> None:
         try:
             self.flush(gather=True)
         except StoreError:

@@ -34,15 +34,10 @@ from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
 from .pauses import Pauses
+from .sizes import LARGEST, size
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
-
-
-#: Of what is due at once, so many jobs are asked about in the first two calls of a tick, and in
-#: each two that follow twice as many: what the first ones have claimed runs while Redis is at the
-#: next. A call of the largest holds up the web requests beside it for three milliseconds or so.
-_SMALLEST, _LARGEST = 25, 200
 
 
 class Scheduler:
@@ -83,6 +78,8 @@ class Scheduler:
         self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
+        #: Seconds from the sending of the last call until its answer was here.
+        self._call_took = 0.0
         self.is_stopping = False
         self._ticking = RLock()
         #: Asked before every claim; the hosting says no from the moment its server stops.
@@ -118,18 +115,10 @@ class Scheduler:
             self._follow_registry()
             for entry, known, as_of_ms in self._agenda.going_on(self._clock.now_ms() or 0):
                 self._learn(entry, known, as_of_ms)
-            looks = self._looks(everything) + self._touches.owed()
-            started: list[ActiveRun] = []
-            unanswered: list[Entry] = []
-            # Every job once, and again what turned out to be due: a bound, not an expectation.
-            for turn in range(2 * (len(self._agenda) // _LARGEST + 4)):
-                batch = self._batch(looks, unanswered, min(_SMALLEST << turn // 2, _LARGEST))
-                if not batch and turn > 0:
-                    break
-                started += self._ask(batch, unanswered)
-                looks += self._touches.heard()
-            self._ask_again(unanswered)
-            return started
+            try:
+                return self._ask_in_turns(self._looks(everything) + self._touches.owed())
+            finally:
+                self._executor.let_go()
 
     def look_at(self, name: str) -> None:
         """Look at a job now: somebody in this process has touched it."""
@@ -164,6 +153,22 @@ class Scheduler:
                         raise undone
 
     # -- one tick, from top to bottom --------------------------------------------------------
+
+    def _ask_in_turns(self, looks: list[Entry]) -> list[ActiveRun]:
+        """Call after call, until nothing is due any more."""
+        started: list[ActiveRun] = []
+        unanswered: list[Entry] = []
+        # Every job once, and again what turned out to be due: a bound, not an expectation.
+        for turn in range(2 * (len(self._agenda) // LARGEST + 4)):
+            batch = self._batch(looks, unanswered, size(turn, self._call_took))
+            if turn > 0:
+                if not batch:
+                    break
+                self._executor.hold_back()
+            started += self._ask(batch, unanswered)
+            looks += self._touches.heard()
+        self._ask_again(unanswered)
+        return started
 
     def _follow_registry(self) -> None:
         version = self._registry.version
@@ -268,6 +273,7 @@ class Scheduler:
             self._ask_again([*unanswered, *batch])
             raise
         started = []
+        self._call_took = self._clock.trust() - sent_at
         # As of the question: this process may have stood still since, and a lease has not.
         as_of_ms = self._clock.at_ms(sent_at)
         for entry, ask, answer in zip(batch, asks, answers, strict=True):

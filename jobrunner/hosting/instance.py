@@ -43,6 +43,9 @@ logger = logging.getLogger("jobrunner")
 #: Seconds between two looks at whether the server stops.
 _WATCH_SECONDS = 0.2
 
+#: So many jobs get a line each in the log of every instance that starts; more only at DEBUG.
+_MOST_ANNOUNCED = 50
+
 #: Seconds after which a step that failed for no foreseen reason is tried again.
 _RETRY_SECONDS = 0.1
 
@@ -258,8 +261,9 @@ class Instance:
             self._settings.namespace,
             self._settings.check_interval,
         )
-        for definition in self._registry:
-            logger.info("Job %s: %s", definition.name, definition.schedule)
+        level = logging.INFO if len(self._registry) <= _MOST_ANNOUNCED else logging.DEBUG
+        for definition in self._registry if logger.isEnabledFor(level) else ():
+            logger.log(level, "Job %s: %s", definition.name, definition.schedule)
 
     def _loop_around(self, step: Callable[[], float]) -> None:
         while self.is_here:

@@ -7,9 +7,8 @@ same run id.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import redis
@@ -19,6 +18,7 @@ from redis.retry import Retry
 from ..errors import ConfigurationError
 from . import urls
 from .cluster import MOST_LOOKUPS, ClusterServers
+from .pool import QuickPool
 from .sentinel import Address, MasterFromSentinels, Member
 from .servers import Fixed, OneServer, Servers
 
@@ -121,10 +121,10 @@ def _client(like: Any, timeout: float, address: Address | None = None) -> redis.
     )
     if address is not None:
         kwargs.update(host=address[0], port=address[1])
-    connection_class = _prompt(_plain(like.connection_class))
+    connection_class = _plain(like.connection_class)
     if "path" in kwargs and not connection_class.__module__.startswith("fakeredis"):
         kwargs.pop("socket_connect_timeout")
-    pool = redis.ConnectionPool(connection_class=connection_class, **kwargs)
+    pool = QuickPool(connection_class=connection_class, **kwargs)
     return redis.Redis(connection_pool=pool)
 
 
@@ -134,40 +134,6 @@ def _plain(connection_class: Any) -> Any:
         return connection_class
     over_tls = issubclass(connection_class, redis.SSLConnection)
     return redis.SSLConnection if over_tls else redis.Connection
-
-
-@lru_cache(maxsize=16)
-def _prompt(connection_class: Any) -> Any:
-    """The class, with a look at whether something waits to be read that takes no turn of the hub.
-
-    A pool looks at each connection that it lends. From redis-py 8 on it asks `select.poll`, and
-    gevent's lets everything else go first: on a busy hub that takes as long as the call itself.
-    """
-    if connection_class not in (redis.Connection, redis.UnixDomainSocketConnection):
-        return connection_class
-
-    class Prompt(connection_class):  # type: ignore[misc]
-        def can_read(self, timeout: float = 0) -> bool:
-            if timeout == 0 and self._sock is not None and _is_silent(self._sock):
-                return False
-            return bool(super().can_read(timeout))
-
-    return Prompt
-
-
-def _is_silent(connected: socket.socket) -> bool:
-    """Whether nothing waits to be read, its end neither."""
-    before = connected.gettimeout()
-    connected.settimeout(0)
-    try:
-        connected.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        connected.settimeout(before)
-    return False
 
 
 def _sentinel(

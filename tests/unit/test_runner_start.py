@@ -146,3 +146,21 @@ def test_threads_are_refused_where_gevent_has_patched_them(
 
     with pytest.raises(ConfigurationError, match="JOBRUNNER_MODE = 'thread' cannot be had"):
         runner.start()
+
+
+@pytest.mark.parametrize(("jobs", "level"), [(50, "INFO"), (51, "DEBUG")])
+def test_many_jobs_do_not_flood_the_log_of_each_instance(
+    app: Flask, caplog: pytest.LogCaptureFixture, jobs: int, level: str
+) -> None:
+    runner = JobRunner(redis=fakeredis.FakeRedis(), mode="greenlet")
+    for number in range(jobs):
+        runner.job(every(days=1), name=f"job-{number}", when=lambda: False)(note)
+    runner.init_app(app)
+
+    with caplog.at_level("DEBUG", logger="jobrunner"):
+        runner.start(app)
+        runner.stop(app=app)
+
+    lines = [record for record in caplog.records if record.msg == "Job %s: %s"]
+    assert (jobs, {level}) == (len(lines), {record.levelname for record in lines})
+    assert f"checks {jobs} jobs" in caplog.text
