@@ -54,7 +54,10 @@ def is_silent(connection: Any) -> bool:
     if connected is None:
         return True
     if type(connection) not in (redis.Connection, redis.UnixDomainSocketConnection):
-        return not connection.can_read()  # TLS has a buffer of its own
+        try:
+            return not connection.can_read()  # TLS has a buffer of its own
+        except (redis.RedisError, OSError):
+            return False
     before = connected.gettimeout()
     connected.settimeout(0)
     try:

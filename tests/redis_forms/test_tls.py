@@ -87,3 +87,15 @@ def test_a_plain_connection_is_refused(server: TlsServer, make_store: MakeStore)
 
     with pytest.raises(StoreError):
         store.claim([ask(job("purge"), "run-1")])
+
+
+def test_a_connection_that_the_server_closed_is_replaced_and_no_call_fails(
+    server: TlsServer, make_store: MakeStore
+) -> None:
+    store = make_store(f"rediss://127.0.0.1:{server.port}/0?ssl_ca_certs={server.certificate}")
+    store.claim([ask(job("report"), "run-1")])
+
+    with server.client() as another:
+        assert another.client_kill_filter(_type="normal", skipme=True)
+
+    assert [True] == store.renew([(job("report"), "run-1")])

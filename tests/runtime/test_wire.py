@@ -1,8 +1,13 @@
 """Calls as Redis's protocol has them."""
 
+import socket
+import struct
+
 import pytest
 import redis
 
+from jobrunner.store.connect import own_client
+from jobrunner.store.pool import is_silent
 from jobrunner.store.wire import Batch, bulk, command, exchange
 from tests.support.servers import RedisServer
 from tests.support.wait import wait_for
@@ -62,6 +67,51 @@ class TestExchange:
                 own_redis.resume()
             wait_for(lambda: not own_redis.client().exists("list"), message="the late answer")
             assert [b"PONG"] == exchange(client, [command("PING")])
+
+    def test_a_connection_that_the_server_closed_is_noticed_before_it_is_lent(
+        self, own_redis: RedisServer
+    ) -> None:
+        with own_redis.client() as like, own_client(like, 2.0) as client:
+            assert [b"PONG"] == exchange(client, [command("PING")])
+            for _ in range(3):
+                like.client_kill_filter(_type="normal", skipme=True)
+                assert [b"PONG"] == exchange(client, [command("PING")])
+                assert client.ping()
+
+    def test_an_answer_that_nobody_waits_for_is_noticed_too(self, own_redis: RedisServer) -> None:
+        with own_redis.client() as like, own_client(like, 2.0) as client:
+            connection = client.connection_pool.get_connection()
+            connection.send_packed_command([command("ECHO", "an old answer")])
+            wait_for(lambda: not is_silent(connection), message="the old answer")
+            client.connection_pool.release(connection)
+
+            assert [b"PONG"] == exchange(client, [command("PING")])
+
+    def test_a_look_reads_nothing_and_leaves_the_time_limit(self, own_redis: RedisServer) -> None:
+        with own_redis.client() as like, own_client(like, 2.0) as client:
+            connection = client.connection_pool.get_connection()
+            assert is_silent(connection)  # it is not connected
+            connection.send_packed_command([command("PING")])
+            wait_for(lambda: not is_silent(connection), message="an answer")
+
+            assert 2.0 == connection._sock.gettimeout()
+            assert b"PONG" == connection.read_response()
+            assert is_silent(connection)
+            assert 2.0 == connection._sock.gettimeout()
+            client.connection_pool.release(connection)
+
+    def test_a_connection_that_was_reset_is_not_silent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            connection = redis.Connection(port=listening.getsockname()[1])
+            connection._sock = socket.create_connection(listening.getsockname())
+            accepted, _ = listening.accept()
+            assert is_silent(connection)
+            # Closed without a farewell, as by a machine that started anew.
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+
+            assert not is_silent(connection)
+            connection.disconnect()
 
     def test_a_server_that_is_away_is_an_error(self, own_redis: RedisServer) -> None:
         with own_redis.client() as client:

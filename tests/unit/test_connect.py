@@ -24,15 +24,6 @@ def settings(client: redis.Redis) -> dict[str, Any]:
     return client.connection_pool.connection_kwargs
 
 
-def connects_as(client: redis.Redis) -> type:
-    """redis-py's class for the connections of the client, whatever of it is quicker here."""
-    return next(
-        base
-        for base in client.connection_pool.connection_class.__mro__
-        if base.__module__.startswith("redis.")
-    )
-
-
 def retries(client: redis.Redis) -> int:
     """How often a connection of the client repeats what fails."""
     pool = client.connection_pool
@@ -55,14 +46,14 @@ class TestFromAUrl:
         expected = {"host": "cache", "port": 6380, "db": 3, "username": "user"}
         assert expected.items() <= settings(client).items()
         assert "secret" == settings(client)["password"]
-        assert redis.Connection is connects_as(client)
+        assert redis.Connection is client.connection_pool.connection_class
 
     def test_the_schemes(self) -> None:
         rediss = client_from_url("rediss://cache:6380/3", 1.5)
         unix = client_from_url("unix:///run/redis.sock?db=3", 1.5)
 
-        assert redis.SSLConnection is connects_as(rediss)
-        assert redis.UnixDomainSocketConnection is connects_as(unix)
+        assert redis.SSLConnection is rediss.connection_pool.connection_class
+        assert redis.UnixDomainSocketConnection is unix.connection_pool.connection_class
         assert ("/run/redis.sock", 3) == (settings(unix)["path"], settings(unix)["db"])
 
     @pytest.mark.parametrize(
@@ -242,7 +233,7 @@ class TestLikeOneThatWasHandedIn:
         own = own_client(client, 1.5)
 
         assert 0 == retries(own)
-        assert connects_as(client) is connects_as(own)
+        assert client.connection_pool.connection_class is own.connection_pool.connection_class
         assert settings(client).get("protocol") == settings(own).get("protocol")
 
     def test_over_fakeredis_it_is_the_same_server(self) -> None:
