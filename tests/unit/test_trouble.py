@@ -43,6 +43,11 @@ def at(runner: JobRunner, now: float) -> None:
     runner.tick(wait=True)
 
 
+def by_check(ran: list[str]) -> list[str]:
+    """What ran, two in each check: which of them begins is left to the hub."""
+    return sorted(ran[:2]) + sorted(ran[2:])
+
+
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= level]
 
@@ -86,7 +91,7 @@ class TestAJobThatRaises:
         at(runner, NOON)
         at(runner, NOON + 301)
 
-        assert ["before", "zebra"] * 2 == ran
+        assert ["before", "zebra"] * 2 == by_check(ran)
         first, second = runner.history("broken")
         assert (
             (Outcome.FAILED, text)
@@ -172,7 +177,7 @@ class TestACorruptKey:
         at(runner, NOON)
         at(runner, NOON + 301)
 
-        assert ["before", "zebra"] * 2 == ran
+        assert ["before", "zebra"] * 2 == by_check(ran)
         assert "yesterday" == redis.get("{shop}:job:broken")
         errors = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert errors
@@ -341,7 +346,7 @@ class TestAScheduleThatGivesNoDueTime:
         at(runner, NOON)
         at(runner, NOON + 301)
 
-        assert ["before", "zebra"] * 2 == ran
+        assert ["before", "zebra"] * 2 == by_check(ran)
         found = lines(caplog, logging.WARNING)
         assert found
         for line in found:
