@@ -1,0 +1,123 @@
+"""A scheduler whose Redis and executor note what they are asked. Time is the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from jobrunner import StoreError, every
+from jobrunner.clock import RedisClock
+from jobrunner.engine.scheduler import Scheduler
+from jobrunner.job import FunctionJob
+from jobrunner.registry import Registry
+from jobrunner.run import Run
+from jobrunner.store.answers import Answer, Ask, Known, Status
+
+from .agendas import NOON, nothing
+
+LEASE_MS = 30_000
+
+#: Trust second at which all jobs are due; at 0 none is.
+DUE = 61.0
+
+
+class Fleet:
+    """A scheduler over a Redis and an executor that note what they are asked."""
+
+    def __init__(self, number: int, *, slots: int = 10_000) -> None:
+        self.trust = 0.0
+        self.free_slots = slots
+        self.in_vain = False
+        #: What happened, in order: calls of so many jobs, "hold back", "let go".
+        self.events: list[Any] = []
+        self.on_over: Any = None
+        self.calls: list[Sequence[Ask]] = []
+        self.runs: list[Run] = []
+        self.call_takes = 0.0
+        self.fails_at: set[int] = set()
+        self.link = SimpleNamespace(up=True)
+        self.living = 1
+        self.registry = Registry("shop")
+        # The last to be registered is due first.
+        self.known: dict[str, Known] = {}
+        for n in range(number):
+            self.register(f"job {n}", NOON - n)
+        clock = RedisClock(trust=lambda: self.trust)
+        clock.heard(NOON, 0.0)
+        us: Any = self
+        keeper: Any = SimpleNamespace(trusted_until=lambda sent_at: sent_at + 30)
+        self.scheduler = Scheduler(
+            self.registry,
+            us,
+            us,
+            keeper,
+            instance="one",
+            clock=clock,
+            check_interval=1.0,
+            resync_interval=1e9,
+        )
+        self.scheduler.tick()  # asks about all, to hear what Redis knows of them
+        self.trust = DUE
+        self.forget()
+
+    def register(self, name: str, last_ms: int) -> None:
+        self.registry.register(FunctionJob(nothing, every(minutes=1), name=name))
+        self.known[name] = Known(last_ms, NOON, None, 0)
+
+    def forget(self) -> None:
+        self.calls.clear()
+        self.events.clear()
+        self.runs.clear()
+
+    def asked(self) -> list[str]:
+        return [ask.definition.name for call in self.calls for ask in call]
+
+    # -- what the scheduler takes for its store
+
+    def announce(self, definitions: object) -> dict[str, Any]:
+        return {}
+
+    def introduce(self, *who: object) -> None: ...
+
+    def claim(self, asks: Sequence[Ask]) -> list[Answer]:
+        self.calls.append(asks)
+        self.events.append(len(asks))
+        self.trust += self.call_takes
+        if len(self.calls) in self.fails_at:
+            raise StoreError("this Redis is away")
+        return [self.answer(ask) for ask in asks]
+
+    def answer(self, ask: Ask) -> Answer:
+        name = ask.definition.name
+        known = self.known[name]
+        if known.running:
+            return Answer(Status.HELD, known, None, 0, 0, "")
+        if not ask.run_id:
+            return Answer(Status.DUE, known, None, 0, 0, "")
+        now_ms = NOON + int(self.trust * 1000)
+        known = self.known[name] = Known(now_ms, NOON, ask.run_id, LEASE_MS)
+        return Answer(Status.CLAIMED, known, None, 1, ask.due_ms, "")
+
+    # -- and for its executor
+
+    def flush(self) -> None: ...
+
+    def active(self) -> list[Any]:
+        return []
+
+    def start(self, definition: object, run: Run, lease: object) -> Run:
+        self.free_slots -= 1
+        self.runs.append(run)
+        return run
+
+    def hold_back(self) -> None:
+        self.events.append("hold back")
+
+    def let_go(self) -> None:
+        self.events.append("let go")
+
+
+def due_first(number: int, skip: int = 0) -> list[str]:
+    """The names of the jobs, in the order in which they came due."""
+    return [f"job {n}" for n in reversed(range(number))][skip:]
