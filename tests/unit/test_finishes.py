@@ -1,0 +1,190 @@
+"""When the ends of runs are sent: together, behind claims that are under way, and never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import fakeredis
+import gevent
+import pytest
+from gevent.event import Event
+
+from jobrunner import JobContext, JobRunner, Outcome, StoreError, every
+from jobrunner.signals import job_succeeded
+from jobrunner.store.answers import Ending
+
+
+class Instance:
+    """An instance with a number of jobs that all run until they may end, and what it sends."""
+
+    def __init__(self) -> None:
+        self.may_end = Event()
+        self.begun: list[str] = []
+        #: The size of each call that records ends.
+        self.calls: list[int] = []
+        self.is_away = False
+        self.runner = JobRunner(
+            redis=fakeredis.FakeRedis(),
+            namespace="shop",
+            clock=lambda: 1_700_000_000.0,
+            max_concurrent_runs=1000,
+        )
+        parts: Any = self.runner._state(None).instance()
+        self.executor, self.scheduler = parts.executor, parts.scheduler
+        self._finish, parts.store.finish = parts.store.finish, self._noted
+
+    def start(self, number: int) -> None:
+        """Runs of so many jobs begin."""
+        self.claim(range(number))
+        gevent.sleep(0)
+
+    def claim(self, numbers: Iterable[int]) -> None:
+        """Runs of these jobs are claimed."""
+        for n in numbers:
+            self.runner.job(every(hours=1), name=f"job {n}")(self._run)
+        self.scheduler.tick()
+
+    def end(self) -> None:
+        """All of them end, and each has had its turns for that."""
+        self.may_end.set()
+        self.turns()
+
+    def turns(self) -> None:
+        for _ in range(10):
+            gevent.sleep(0)
+
+    def outcomes(self, number: int) -> set[str]:
+        return {entry.outcome for n in range(number) for entry in self.runner.history(f"job {n}")}
+
+    def _run(self, ctx: JobContext) -> None:
+        self.begun.append(ctx.run.job)
+        self.may_end.wait()
+
+    def _noted(self, endings: Sequence[Ending]) -> Any:
+        self.calls.append(len(endings))
+        if self.is_away:
+            raise StoreError("this Redis takes no finish")
+        return self._finish(endings)
+
+
+@pytest.fixture
+def instance() -> Iterator[Instance]:
+    instance = Instance()
+    yield instance
+    instance.is_away = False
+    instance.may_end.set()
+    instance.runner.stop()
+
+
+class TestTogether:
+    def test_those_that_end_in_one_turn_are_one_call(self, instance: Instance) -> None:
+        instance.start(40)
+        instance.end()
+
+        assert [40] == instance.calls
+        assert {Outcome.SUCCEEDED} == instance.outcomes(40)
+
+    def test_those_that_end_at_once_too(self, instance: Instance) -> None:
+        instance.may_end.set()
+        instance.start(40)
+        instance.turns()
+
+        assert [40] == instance.calls
+
+    def test_one_alone_waits_for_nobody(self, instance: Instance) -> None:
+        instance.start(1)
+        instance.end()
+
+        assert [1] == instance.calls
+
+    def test_all_begin_before_the_first_is_told_to_have_ended(self, instance: Instance) -> None:
+        ended_after: list[int] = []
+
+        def note(sender: object, **of: object) -> None:
+            ended_after.append(len(instance.begun))
+
+        with job_succeeded.connected_to(note):
+            instance.may_end.set()
+            instance.start(40)
+            instance.turns()
+
+        assert [40] * 40 == ended_after
+        assert 0 == instance.executor._unbegun  # else each end would wait for a turn of the hub
+
+
+class TestHeldBack:
+    def test_while_claims_are_under_way_and_sent_when_they_are_answered(
+        self, instance: Instance
+    ) -> None:
+        instance.start(40)
+        instance.executor.hold_back()
+        instance.end()
+        assert [] == instance.calls
+
+        instance.executor.let_go()
+        assert [40] == instance.calls
+        assert instance.executor.free_slots == 1000
+
+    def test_together_with_what_the_last_claims_began(self, instance: Instance) -> None:
+        instance.start(1)
+        instance.executor.hold_back()
+        instance.end()
+        with pytest.MonkeyPatch.context() as patched:
+            # As if the first had ended in the middle of the tick: nothing else runs in there here.
+            patched.setattr(instance.executor, "flush", lambda: None)
+            patched.setattr(instance.executor, "let_go", lambda: None)
+            instance.claim(range(1, 41))
+        instance.executor.let_go()
+
+        assert [41] == instance.calls
+
+    def test_they_hold_their_slots_and_leases(self, instance: Instance) -> None:
+        instance.start(40)
+        instance.executor.hold_back()
+        instance.end()
+
+        assert 960 == instance.executor.free_slots
+        assert 40 == len(instance.executor.active())
+
+    def test_not_when_they_are_many(self, instance: Instance) -> None:
+        instance.start(150)
+        instance.executor.hold_back()
+        instance.end()
+
+        assert instance.calls
+        assert 50 >= len(instance.executor.active())
+        instance.executor.let_go()
+        assert 150 == sum(instance.calls)
+
+    def test_after_that_an_end_is_sent_at_once_again(self, instance: Instance) -> None:
+        instance.start(2)
+        instance.executor.hold_back()
+        instance.executor.let_go()
+        assert [] == instance.calls
+
+        instance.end()
+        assert [2] == instance.calls
+
+    def test_what_redis_does_not_take_then_stays_for_the_next_flush(
+        self, instance: Instance
+    ) -> None:
+        instance.start(3)
+        instance.executor.hold_back()
+        instance.end()
+        instance.is_away = True
+        instance.executor.let_go()
+        assert 3 == len(instance.executor.active())
+
+        instance.is_away = False
+        instance.executor.flush()
+        assert [] == instance.executor.active()
+        assert {Outcome.SUCCEEDED} == instance.outcomes(3)
+
+    def test_a_drain_sends_them_too(self, instance: Instance) -> None:
+        instance.start(3)
+        instance.executor.hold_back()
+        instance.end()
+
+        assert instance.runner.stop()
+        assert [3] == instance.calls
