@@ -83,7 +83,8 @@ def test_a_finish_that_redis_did_not_hear_is_recorded_later_and_once(
         (entry,) = looking.history("waits")
         (status,) = looking.status()
         assert (run_id, Outcome.SUCCEEDED) == (entry.run_id, entry.outcome)
-        assert entry.finished_at <= up  # when it ended, and not when that could be told
+        # When it ended, and not when that could be told; what is cut off of milliseconds adds up.
+        assert entry.finished_at <= up + 0.003
         assert (1, None) == (status.succeeded, status.running)
 
 
