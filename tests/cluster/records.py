@@ -108,7 +108,9 @@ class Records:
         for moment, fields in self.client.xrange(RECORDS):
             run_id = fields["run"]
             if "job" not in fields:
-                begun[run_id] = _with_end(begun[run_id], _order(moment), fields["ending"])
+                # Who empties the records in the middle of a run finds its end alone.
+                if run_id in begun:
+                    begun[run_id] = _with_end(begun[run_id], _order(moment), fields["ending"])
                 continue
             run = _begin(_order(moment), fields)
             # Should never happen, and must not be hidden by the dictionary.
