@@ -12,6 +12,7 @@ from benchmarks.contenders import recorder, table
 from benchmarks.contenders.base import Contender, Scenario
 from benchmarks.contenders.recorder import Began
 from benchmarks.contenders.running import Running, Servers, servers
+from benchmarks.cores import keep_away
 from benchmarks.results import Result
 from benchmarks.timing import Late, drift, late_from_last, late_on_grid, percentile, window
 from benchmarks.web.load import latencies
@@ -64,6 +65,7 @@ def run(full: bool) -> Result:
     contenders = FULL if full else SHORT
     found: dict[str, list[Measured]] = defaultdict(list)
     with servers() as redis:
+        keep_away(redis)
         for _ in range(repeats[0]):
             for contender in contenders:
                 found[contender.name].append(_alone(contender, redis, beats[0], lead))
@@ -120,7 +122,8 @@ Where due times lie on the clock they are whole seconds; where a job counts from
 time between two starts less the interval, so that a queue which is always as long does not show in
 its lateness, and what drifts has fewer runs. Serving: in the one gunicorn gevent worker of a Flask
 application that answers {RATE:g} requests a second, which come by chance. The garbage collector is
-kept off what is loaded. Each measurement is a process of its own; the contenders take turns."""
+kept off what is loaded. A contender of one process has a core to itself, and Redis the other. Each
+measurement is a process of its own; the contenders take turns."""
 
 
 def _add(result: Result, name: str, measured: list[Measured]) -> None:

@@ -5,7 +5,6 @@ it can serve?
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,10 +18,11 @@ from benchmarks.contenders.table import (
     LIBRARY_ALIGNED,
     SEED,
 )
+from benchmarks.cores import keep_away
 from benchmarks.results import Result
 from benchmarks.timing import late_from_last, late_on_grid, percentile
 from benchmarks.web.load import CONNECTIONS, saturated
-from benchmarks.web.worker import cores, cpu_seconds, versions, worker
+from benchmarks.web.worker import cpu_seconds, versions, worker
 
 JOBS = 100
 INTERVAL = 1.0
@@ -57,8 +57,7 @@ def run(full: bool) -> Result:
     )
     found: dict[str, list[Watch]] = {contender.name: [] for contender in CONTENDERS}
     with servers() as both:
-        for server in both:
-            os.sched_setaffinity(server.pid, {cores()[1]})
+        keep_away(both)
         for number in range(repeats):
             for contender in CONTENDERS if full or number == 0 else _COMPARED:
                 found[contender.name].append(_watch(contender, both, seconds))

@@ -8,6 +8,7 @@ from benchmarks.contenders import table
 from benchmarks.contenders.base import Contender, Scenario
 from benchmarks.contenders.burst import told
 from benchmarks.contenders.running import Running, Servers, servers
+from benchmarks.cores import keep_away
 from benchmarks.results import Result
 
 JOBS = 10_000
@@ -27,7 +28,8 @@ jobs. The limit loop keeps the same in Redis without the library: batches of 500
 one EVALSHA, a greenlet a run, one EVALSHA for the finishes, with an entry of the history of the
 same eight fields. Both have run each job once before. Peers make no application context, and log
 as they do by themselves; those of several processes are timed from the beginning of the first run
-to that of the last, in their favour. Each measurement is a process of its own, on a Redis that
+to that of the last, in their favour. A contender of one process has a core to itself, and Redis
+the other. Each measurement is a process of its own, on a Redis that
 keeps nothing on disk, with the garbage collector kept off what is loaded; contenders take turns."""
 
 
@@ -37,6 +39,7 @@ def run(full: bool) -> Result:
     contenders = [*BESIDES, *peers]
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with servers() as redis:
+        keep_away(redis)
         for _ in range(REPEATS_FULL if full else REPEATS):
             for contender in contenders:
                 rates[contender.name].append(_rate(contender, redis))

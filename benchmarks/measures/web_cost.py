@@ -4,7 +4,6 @@ leaves the worker half idle, and the CPU time of a run.
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from itertools import pairwise
@@ -13,10 +12,11 @@ from benchmarks.contenders.base import Command, Contender, Scenario
 from benchmarks.contenders.recorder import began
 from benchmarks.contenders.running import Running, Servers, servers
 from benchmarks.contenders.table import APSCHEDULER_MEMORY, LIBRARY_ALIGNED, commands
+from benchmarks.cores import cores, keep_away, pinned
 from benchmarks.results import Result
 from benchmarks.timing import percentile
 from benchmarks.web.load import latencies, requests_at_most
-from benchmarks.web.worker import NOTHING, cores, cpu_seconds, pinned, versions, worker
+from benchmarks.web.worker import NOTHING, cpu_seconds, versions, worker
 
 JOBS, JOBS_FULL = (100,), (100, 1000)
 INTERVAL = 1.0
@@ -46,8 +46,7 @@ def run(full: bool) -> Result:
     rounds, seconds, repeats, windows = (7, 4.0, 5, 5) if full else (5, 2.5, 1, 5)
     result = Result("web_cost", "")
     with servers() as both:
-        for server in both:
-            os.sched_setaffinity(server.pid, {cores()[1]})
+        keep_away(both)
         rate = _LOAD * _capacity(both)
         serving = _SERVING_FULL if full else _SERVING
         _measure_latency(result, both, serving, rate, rounds, seconds)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from benchmarks.contenders.base import ROOT
-from benchmarks.web.worker import cores, pinned
+from benchmarks.cores import cores, pinned
 
 #: Connections that wrk keeps busy.
 CONNECTIONS = 64

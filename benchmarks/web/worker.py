@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from urllib.request import urlopen
 
 from benchmarks.contenders.base import Command, Contender, Scenario, python
 from benchmarks.contenders.running import Running
+from benchmarks.cores import cores, pinned
 from tests.support.ports import free_port
 
 #: What ought to be the same in the two environments, for contenders of both are compared.
@@ -35,17 +35,6 @@ class Worker:
 
     url: str
     pid: int
-
-
-def cores() -> tuple[int, int]:
-    """Where the worker goes, and where go Redis and what loads it; one core may be both."""
-    ours = sorted(os.sched_getaffinity(0))
-    return ours[0], ours[-1]
-
-
-def pinned(core: int, argv: list[str]) -> list[str]:
-    """The command on that core alone."""
-    return ["taskset", "--cpu-list", str(core), *argv]
 
 
 def cpu_seconds(pid: int) -> float:

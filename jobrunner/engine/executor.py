@@ -43,6 +43,10 @@ logger = logging.getLogger("jobrunner")
 OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
 
 
+#: Up to so many runs at once are made to begin one right after the other; of more the last ones
+#: come late all the same, and this takes time of all.
+_FEW = 100
+
 #: Ended runs that wait for claims to be answered; what is more is sent at once.
 _MOST_HELD_BACK = 100
 
@@ -249,7 +253,7 @@ class Executor:
         except BaseException as error:  # the run is recorded all the same
             logger.exception("Job %s: an error of jobrunner itself", active.run.job)
             end = End(Outcome.FAILED, error)
-        if self._unbegun:
+        if self._unbegun and self._under_way <= _FEW:
             # Others are claimed and have not begun: their first lines come before our last ones.
             gevent.sleep(0)
         active.ended = True

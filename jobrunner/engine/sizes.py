@@ -9,7 +9,7 @@ or Redis is far, each one is worth as much as it can hold.
 from __future__ import annotations
 
 #: The size of the first two calls of a tick; of each two that follow it is twice as much.
-_SMALLEST = 25
+_SMALLEST = 50
 
 #: The largest.
 LARGEST = 200

@@ -5,7 +5,7 @@ from jobrunner.store.redis import MAX_BATCH
 
 
 def test_calls_grow_while_they_are_quick() -> None:
-    assert [25, 25, 50, 50, 100, 100, 200, 200, 200] == [size(turn, 0.001) for turn in range(9)]
+    assert [50, 50, 100, 100, 200, 200, 200] == [size(turn, 0.001) for turn in range(7)]
     assert LARGEST == size(1_000_000, 0.001)
 
 
