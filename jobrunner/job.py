@@ -141,8 +141,8 @@ class JobDefinition:
         return cls(job, name, schedule, JobKeys.of(sync_key), job.origin(), policies)
 
     def copy_job(self) -> Job:
-        """A shallow copy for one run."""
-        return shallow_copy(self.job)
+        """A shallow copy for one run; a function sees the context alone, and needs none."""
+        return self.job if type(self.job) is FunctionJob else shallow_copy(self.job)
 
 
 def _checked_name(job: Job) -> str:

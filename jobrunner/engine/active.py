@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
+from ..clock import Clock
 from ..errors import LeaseLostError, RunStopped, RunTimedOutError
 from ..job import JobDefinition
 from ..run import Run
@@ -14,12 +15,15 @@ from .keeper import Lease
 
 if TYPE_CHECKING:
     from ..database.fencing import Fence
+    from .progress import ProgressBoard
 
 
 class ActiveRun:
     """One claimed run of this instance, until Redis has acknowledged its end."""
 
     __slots__ = (
+        "_progress",
+        "_trust",
         "cut_by",
         "deadline",
         "definition",
@@ -36,8 +40,17 @@ class ActiveRun:
         "told_at",
     )
 
-    def __init__(self, definition: JobDefinition, run: Run, lease: Lease) -> None:
+    def __init__(
+        self,
+        definition: JobDefinition,
+        run: Run,
+        lease: Lease,
+        trust: Clock,
+        progress: ProgressBoard,
+    ) -> None:
         self.definition = definition
+        self._trust = trust
+        self._progress = progress
         #: As its attempt sees it: each has a number of its own.
         self.run = run
         self.lease = lease
@@ -72,6 +85,14 @@ class ActiveRun:
     def told(self) -> RunStopped | None:
         """What it was told, if it has to stop."""
         return self.stop_reason or self.overtime
+
+    def reason(self) -> RunStopped | None:
+        """Why the run should stop now; None: it may go on."""
+        return self.why_stop(self._trust())
+
+    def report(self, done: float, total: float | None, message: str) -> None:
+        """Take note of how far the run is."""
+        self._progress.note(self, done, total, message)
 
     def why_stop(self, now: float) -> RunStopped | None:
         """Why the run should stop, at trust second `now`; None: it may go on."""

@@ -143,7 +143,8 @@ class Attempts:
         timeout = active.definition.policies.timeout
         in_thread = self._all_in_threads or active.definition.policies.run_in == "thread"
         active.interruptible = not in_thread
-        self._notify(job_started, run=active.run)
+        if job_started.receivers:
+            self._notify(job_started, run=active.run)
         active.enter_attempt(None if timeout is None else self._trust() + timeout)
         alarm = None if timeout is None else self._stops.alarm(active, timeout)
         try:
@@ -175,11 +176,7 @@ class Attempts:
         return Body(returned, None, result, problem)
 
     def _run_job(self, active: ActiveRun, in_thread: bool) -> object:
-        context = self._context.for_run(
-            active.run,
-            lambda: active.why_stop(self._trust()),
-            partial(self._progress.note, active),
-        )
+        context = self._context.for_run(active.run, active.reason, active.report)
         if in_thread and has_patched_threads():
             context.session_factory = self._sessions_for(context.session_factory)
         # The fence outside: what teardown functions of the application commit is the run's too.

@@ -135,7 +135,7 @@ class Executor:
 
     def start(self, definition: JobDefinition, run: Run, lease: Lease) -> ActiveRun:
         """Run what was claimed, in a greenlet of its own."""
-        active = ActiveRun(definition, run, lease)
+        active = ActiveRun(definition, run, lease, self._trust, self._progress)
         self._keeper.hold(lease)
         self._active[run.id] = active
         self._under_way += 1
@@ -291,7 +291,8 @@ class Executor:
         """
         if end.outcome is Outcome.SUCCEEDED:
             self._finished.log(active.run.job, active.extra)
-            self._notify(job_succeeded, run=active.run, result=end.returned)
+            if job_succeeded.receivers:
+                self._notify(job_succeeded, run=active.run, result=end.returned)
         else:
             _log_end(active, end)
             self._notify(job_failed, run=active.run, error=end.error, outcome=end.outcome)

@@ -351,7 +351,8 @@ class Scheduler:
             started_at=answer.known.last_ms / 1000,
         )
         lease = Lease(definition, run.id, self._keeper.trusted_until(sent_at))
-        self._notify(job_claimed, run=run)
+        if job_claimed.receivers:  # mostly nobody listens, and every run comes by
+            self._notify(job_claimed, run=run)
         return self._executor.start(definition, run, lease)
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:

@@ -48,7 +48,8 @@ def board(store: Store) -> ProgressBoard:
 
 
 def run(name: str = "run-1") -> ActiveRun:
-    return ActiveRun(JOB, Run(name, "work", "one", 1, 1.0, 1.0), Lease(JOB, name, 1e12))
+    lease, made = Lease(JOB, name, 1e12), Run(name, "work", "one", 1, 1.0, 1.0)
+    return ActiveRun(JOB, made, lease, lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
 
 
 def test_the_newest_of_each_run_goes_in_one_call(store: Store, board: ProgressBoard) -> None:
