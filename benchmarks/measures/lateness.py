@@ -21,11 +21,11 @@ from benchmarks.web.worker import worker
 JOBS, INTERVAL = 100, 1.0
 
 #: Due times of a job in each measurement: alone, in a worker that serves.
-BEATS, BEATS_FULL = (2, 3), (6, 6)
+BEATS, BEATS_FULL = (2, 3), (4, 4)
 #: And how many measurements.
 REPEATS, REPEATS_FULL = (3, 1), (5, 5)
 #: Seconds from the first run to the first due time that counts: until everything has started.
-LEAD, LEAD_FULL = 0.7, 2.0
+LEAD, LEAD_FULL = 0.7, 1.5
 
 #: What the short form has time for, and what is put into a web worker.
 SHORT = (table.TIMERS, table.LIBRARY_ALIGNED, table.APSCHEDULER_MEMORY)

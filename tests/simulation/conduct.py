@@ -36,6 +36,10 @@ def _check_start(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> N
         watch.object_to(2, f"{name} begins before it is due")
     if last is None or last.run is None or last.excused or last.in_future or record.request:
         return
+    # What Redis held as the last start may be a claim whose run never began.
+    at = job.claims.index(record) if record in job.claims else 0
+    if at > 0 and job.claims[at - 1].in_future:
+        return
     schedule = unmoved(record.process.definitions[run.job].schedule)
     apart = run.started_at - last.run.started_at
     if isinstance(schedule, Every):
