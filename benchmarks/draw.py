@@ -1,5 +1,5 @@
 """Figures and tables for the documentation, from `results/`: `.venv-peers/bin/python -m
-benchmarks.draw [--short]`.
+benchmarks.draw`. What the full form has not measured is taken from the short one, and says so.
 
 Writes `docs/figures/*.svg`, and between the markers `<!-- table: begin NAME -->` and
 `<!-- table: end -->` of `docs/performance.md` the tables: NAME is `peers`, one row a contender, or
@@ -22,11 +22,10 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="what the short form found")
-    folder = FOLDER / ("short" if parser.parse_args().short else "full")
-    found = Found.read(folder)
+    parser.parse_args()
+    found = Found.read(FOLDER / "short", FOLDER / "full")
     if not found.measures:
-        print(f"nothing was measured in {folder}", file=sys.stderr)
+        print(f"nothing was measured in {FOLDER}", file=sys.stderr)
         return 1
     FIGURES.mkdir(parents=True, exist_ok=True)
     for name, svg in charts.drawn(found):

@@ -109,9 +109,14 @@ class Found:
         self.missing: list[str] = []
 
     @classmethod
-    def read(cls, folder: Path) -> Found:
+    def read(cls, *folders: Path) -> Found:
+        """What lies in the folders; what several have, from the last of them."""
         return cls(
-            {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+            {
+                path.stem: {**json.loads(path.read_text()), "form": folder.name}
+                for folder in folders
+                for path in sorted(folder.glob("*.json"))
+            }
         )
 
     def figure(self, measure: str, contender: str, pattern: str) -> Figure | None:

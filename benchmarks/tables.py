@@ -77,7 +77,15 @@ def measure(found: Found, name: str) -> list[str]:
             figure = told and Figure(told["values"], told["unit"])
             cells.append(_shown(figure) + _around(figure) if figure else "")
         lines.append(_line([contender, *cells]))
-    return lines
+    told = [f"{'Held' if held else 'Missed'}: {goal}." for goal, held in goals(found, name)]
+    if found.measures[name].get("form") == "short":
+        told.append("From the short form.")
+    return [*lines, "", " ".join(told), ""] if told else lines
+
+
+def goals(found: Found, name: str) -> list[tuple[str, bool]]:
+    """What was asked of the library, with the figure in it, and whether it held."""
+    return list(found.measures[name].get("goals", {}).items())
 
 
 def _cell(found: Found, column: Column, name: str) -> str:

@@ -23,7 +23,7 @@ JOBS, INTERVAL = 100, 1.0
 #: Due times of a job in each measurement: alone, in a worker that serves.
 BEATS, BEATS_FULL = (2, 3), (4, 4)
 #: And how many measurements.
-REPEATS, REPEATS_FULL = (3, 1), (5, 5)
+REPEATS, REPEATS_FULL = (5, 1), (5, 5)
 #: Seconds from the first run to the first due time that counts: until everything has started.
 LEAD, LEAD_FULL = 0.7, 1.5
 

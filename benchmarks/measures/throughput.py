@@ -12,7 +12,7 @@ from benchmarks.cores import keep_away
 from benchmarks.results import Result
 
 JOBS = 10_000
-REPEATS, REPEATS_FULL = 3, 5
+REPEATS = 5
 
 #: What is measured besides the peers.
 BESIDES = (table.LIBRARY, table.LOOP, table.SEED, table.SPAWN, table.CALLS)
@@ -40,7 +40,7 @@ def run(full: bool) -> Result:
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with servers() as redis:
         keep_away(redis)
-        for _ in range(REPEATS_FULL if full else REPEATS):
+        for _ in range(REPEATS):
             for contender in contenders:
                 rates[contender.name].append(_rate(contender, redis))
     result = Result("throughput", CONDITIONS)
