@@ -1,8 +1,8 @@
 """`python -m benchmarks [MEASURE …] [--full]`: measure, print, write `results/`.
 
 A measure is a module of `benchmarks/measures/` with `run(full: bool) -> Result`. Without a name the
-short form has those that take less than five minutes together; the full one has all of them, repeats
-more and waits longer. What is named is measured in either form.
+short form has those that take less than five minutes together; the full one has all of them,
+repeats more and waits longer. What is named is measured in either form.
 """
 
 from __future__ import annotations
