@@ -26,6 +26,10 @@ def keeping(url: str, answers: list[Any]) -> redis.Redis:
             super().connect()
             self._greeted = True  # what it answers to that is not asked again
 
+        def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+            super().connect_check_health(*args, **kwargs)  # redis-py 8, when something is sent
+            self._greeted = True
+
         def read_response(self, *args: Any, **kwargs: Any) -> Any:
             if not self._greeted:
                 return super().read_response(*args, **kwargs)
@@ -50,6 +54,9 @@ def giving(answers: Iterator[Any]) -> redis.Redis:
     class Giving(redis.Connection):
         def connect(self) -> None:
             """There is nothing to connect to."""
+
+        def connect_check_health(self, *args: Any, **kwargs: Any) -> None:
+            """Nor when something is sent."""
 
         def disconnect(self, *args: Any) -> None:
             """Nor to disconnect from."""
