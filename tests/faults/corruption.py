@@ -50,7 +50,7 @@ VALUES: Sequence[bytes] = (
 FIELDS = (
     *("last_ms", "due_ms", "first_seen_ms", "run", "instance", "token", "finished_ms", "outcome"),
     *("error", "abandoned_run", "abandoned_due_ms", "abandoned_in_row", "abandoned_ms"),
-    *("before_k", "before_last_ms", "before_due_ms", "before_abandoned_run"),
+    *("before", "request", "served_ms", "given_back"),
     *("runs", "count_succeeded", "count_abandoned", "strange"),
 )
 
