@@ -29,7 +29,6 @@ from .active import ActiveRun
 from .ends import Body, End, as_json, described, end_of, end_of_stop
 from .fenced import fence_of, fenced
 from .lines import RunLine
-from .progress import ProgressBoard
 from .stops import Stops
 from .threads import RunThreads, has_patched_threads
 
@@ -52,7 +51,6 @@ class Attempts:
         fenced_by_default: bool,
         max_result: int,
         chance: random.Random,
-        progress: ProgressBoard,
         notify: Notify,
     ) -> None:
         self._store = store
@@ -65,7 +63,6 @@ class Attempts:
         self._fenced_by_default = fenced_by_default
         self._max_result = max_result
         self._chance = chance
-        self._progress = progress
         self._notify = notify
         self._starting = RunLine("Starting job %s")
         self._sessions_of_threads: SessionFactory | None = None

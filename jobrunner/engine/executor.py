@@ -42,7 +42,6 @@ logger = logging.getLogger("jobrunner")
 #: Told of runs that are over; None: it was given back, or nothing is known of its job.
 OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
 
-
 #: Up to so many runs at once are made to begin one right after the other; of more the last ones
 #: come late all the same, and this takes time of all.
 _FEW = 100
@@ -103,7 +102,6 @@ class Executor:
             max_result=max_result,
             # Seeded by the instance: instances that failed together do not come back together.
             chance=random.Random(f"pauses of {instance}"),
-            progress=self._progress,
             notify=self._notify,
         )
         self._finished = RunLine("Job %s finished successfully")
@@ -253,12 +251,13 @@ class Executor:
         except BaseException as error:  # the run is recorded all the same
             logger.exception("Job %s: an error of jobrunner itself", active.run.job)
             end = End(Outcome.FAILED, error)
+        ended_at = self._trust()
         if self._unbegun and self._under_way <= _FEW:
             # Others are claimed and have not begun: their first lines come before our last ones.
             gevent.sleep(0)
         active.ended = True
         self._progress.forget(active)
-        self._ended[active] = None if end is None else self._ending(active, end)
+        self._ended[active] = None if end is None else self._ending(active, end, ended_at)
         if end is not None:
             self._tell_the_end(active, end)
         self._under_way -= 1
@@ -273,13 +272,13 @@ class Executor:
         except StoreError:
             return  # the link has logged it; the next tick flushes again
 
-    def _ending(self, active: ActiveRun, end: End) -> Ending:
+    def _ending(self, active: ActiveRun, end: End, ended_at: float) -> Ending:
         return Ending(
             active.definition,
             active.run.id,
             end.outcome,
             described(end.error),
-            self._trust(),
+            ended_at,
             active.run.attempt,
             traceback_of(end.error, self._max_traceback),
             end.result,

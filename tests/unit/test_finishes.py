@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -188,3 +189,19 @@ class TestHeldBack:
 
         assert instance.runner.stop()
         assert [3] == instance.calls
+
+
+def test_a_run_ended_when_its_code_did_and_not_when_another_let_the_hub_go() -> None:
+    began: list[float] = []
+
+    def slow(ctx: JobContext) -> None:
+        began.append(time.time())
+        time.sleep(0.3)
+
+    runner = JobRunner(redis=fakeredis.FakeRedis(), namespace="shop")
+    runner.job(every(hours=1), name="quick")(lambda ctx: None)
+    runner.job(every(hours=1), name="slow")(slow)
+    runner.tick(wait=True)
+
+    (quick,) = runner.history("quick")
+    assert quick.finished_at < began[0] + 0.2
