@@ -45,7 +45,7 @@ def due_again(
     """
     schedule, policies, last_ms = definition.schedule, definition.policies, known.last_ms
     if last_ms is not None and last_ms <= now_ms and _is_ordinary(definition, known):
-        # The common case, twice a run; what follows says the same of it, and takes longer.
+        # The common case, which every run comes by; what follows says the same, and takes longer.
         due_ms = schedule.next_due_ms(max(last_ms, since_ms) if schedule.on_grid else last_ms)
         return Due(due_ms, schedule.early_until_ms(due_ms))
     if known.request:

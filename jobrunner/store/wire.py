@@ -1,8 +1,8 @@
 """Redis's protocol, as far as calls of scripts are written in it here.
 
 redis-py goes through every word of a command in Python, and a claim of 500 jobs has thousands of
-them. A command is an array of bulk strings (Redis serialization protocol specification), so what
-never changes, the keys of a job, is written once a job; the rest is put behind it.
+them. A command is an array of bulk strings (Redis serialization protocol specification): each word
+is written as one, and all of them are encoded together.
 """
 
 from __future__ import annotations
