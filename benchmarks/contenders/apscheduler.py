@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .alone import run_alone
 from .base import Command, Scenario, command, settle
-from .burst import tell
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -39,18 +39,7 @@ def job(name: str) -> None:
 
 
 def main() -> None:
-    from gevent import monkey
-
-    monkey.patch_all()
-    import gevent
-
-    scenario = Scenario.here()
-    if scenario.kind == "burst":
-        tell(scenario.record, _burst(scenario))
-        return
-    embed(scenario, None)
-    gevent.spawn_later(0.5, settle)
-    gevent.get_hub().join()
+    run_alone(embed, _burst)
 
 
 def embed(scenario: Scenario, app: Flask | None) -> None:

@@ -11,8 +11,8 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from .alone import run_alone
 from .base import Command, Scenario, command, settle
-from .burst import tell
 from .recorder import Recorder
 
 if TYPE_CHECKING:
@@ -24,19 +24,11 @@ def commands(scenario: Scenario) -> list[Command]:
 
 
 def main() -> None:
-    from gevent import monkey
+    run_alone(embed, _burst)
 
-    monkey.patch_all()
-    import gevent
 
-    scenario = Scenario.here()
-    if scenario.kind == "burst":
-        burst = {"spawn": _spawn, "calls": _calls}[scenario.options["limit"]]
-        tell(scenario.record, burst(scenario))
-        return
-    embed(scenario, None)
-    gevent.spawn_later(0.5, settle)
-    gevent.get_hub().join()
+def _burst(scenario: Scenario) -> float:
+    return {"spawn": _spawn, "calls": _calls}[scenario.options["limit"]](scenario)
 
 
 def embed(scenario: Scenario, app: Flask | None) -> None:
