@@ -14,7 +14,7 @@ from benchmarks.scale_model import Costs, Fleet
 from jobrunner import JobRunner, every
 from jobrunner.run import Outcome, new_id
 from jobrunner.store import scripts
-from jobrunner.store.answers import ANY, Ask, Ending
+from jobrunner.store.answers import ANY, Answer, Ask, Ending
 from jobrunner.store.redis import RedisStore
 from tests.support.servers import RedisServer
 
@@ -101,8 +101,14 @@ def measure(server: RedisServer) -> Measured:
     def ran(number: int) -> None:
         runs = [(definition, new_id()) for definition in definitions[:number]]
         now_ms = store.now_ms()
-        store.claim([Ask(definition, run, ANY, 0, now_ms) for definition, run in runs])
-        store.finish([Ending(d, run, Outcome.SUCCEEDED, "", 0.0) for d, run in runs])
+        asks = [Ask(definition, run, ANY, 0, now_ms) for definition, run in runs]
+        known = [answer.known for answer in store.claim(asks) if isinstance(answer, Answer)]
+        store.finish(
+            [
+                Ending(definition, run, claimed, Outcome.SUCCEEDED, "", 0.0)
+                for (definition, run), claimed in zip(runs, known, strict=True)
+            ]
+        )
 
     def lost() -> None:
         now_ms = store.now_ms()  # as long a number as those of a fleet

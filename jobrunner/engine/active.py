@@ -11,6 +11,7 @@ from ..clock import Clock
 from ..errors import LeaseLostError, RunStopped, RunTimedOutError
 from ..job import JobDefinition
 from ..run import Run
+from ..store.answers import Known
 from .keeper import Lease
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class ActiveRun:
         "greenlet",
         "in_body",
         "interruptible",
+        "known",
         "lease",
         "overtime",
         "pause",
@@ -45,6 +47,7 @@ class ActiveRun:
         definition: JobDefinition,
         run: Run,
         lease: Lease,
+        known: Known,
         trust: Clock,
         progress: ProgressBoard,
     ) -> None:
@@ -54,6 +57,8 @@ class ActiveRun:
         #: As its attempt sees it: each has a number of its own.
         self.run = run
         self.lease = lease
+        #: What was known of the job when it was claimed.
+        self.known = known
         #: Why the whole run has to end.
         self.stop_reason: RunStopped | None = None
         #: Why the attempt has to end: its time is over.

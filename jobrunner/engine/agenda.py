@@ -79,6 +79,7 @@ class Entry:
             self.early_until_ms,
             self.due_ms,
             self.note,
+            self.known,
         )
 
     @property

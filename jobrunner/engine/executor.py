@@ -131,9 +131,9 @@ class Executor:
         """The runs that are not over."""
         return list(self._active.values())
 
-    def start(self, definition: JobDefinition, run: Run, lease: Lease) -> ActiveRun:
-        """Run what was claimed, in a greenlet of its own."""
-        active = ActiveRun(definition, run, lease, self._trust, self._progress)
+    def start(self, definition: JobDefinition, run: Run, lease: Lease, known: Known) -> ActiveRun:
+        """Run what was claimed, in a greenlet of its own. `known`: what the claim's answer told."""
+        active = ActiveRun(definition, run, lease, known, self._trust, self._progress)
         self._keeper.hold(lease)
         self._active[run.id] = active
         self._under_way += 1
@@ -276,6 +276,7 @@ class Executor:
         return Ending(
             active.definition,
             active.run.id,
+            active.known,
             end.outcome,
             described(end.error),
             ended_at,

@@ -353,7 +353,7 @@ class Scheduler:
         lease = Lease(definition, run.id, self._keeper.trusted_until(sent_at))
         if job_claimed.receivers:  # mostly nobody listens, and every run comes by
             self._notify(job_claimed, run=run)
-        return self._executor.start(definition, run, lease)
+        return self._executor.start(definition, run, lease, answer.known)
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""

@@ -45,6 +45,8 @@ class Ask(NamedTuple):
     due_ms: int
     #: Due times that passed without a run, `REASON:MS,MS`, or a success that did not come.
     note: str = ""
+    #: What the version is of: a short answer tells nothing of it again.
+    known: Known | None = None
 
 
 class Touched(NamedTuple):
@@ -120,6 +122,8 @@ class Ending(NamedTuple):
 
     definition: JobDefinition
     run_id: str
+    #: What the claim's answer told: a short answer tells nothing of it again.
+    known: Known
     outcome: Outcome
     error: str
     #: Trust seconds at which it ended.
@@ -194,9 +198,19 @@ def known_of(raw: Sequence[Any]) -> Known:
 #: The statuses by what the scripts say.
 _STATUSES = {status.encode(): status for status in Status}
 
+_CLAIMED = (Status.CLAIMED, Status.AGAIN)
 
-def answer_of(raw: Sequence[Any]) -> Answer:
-    """One answer of the claiming script."""
+
+def is_claim(raw: Any) -> bool:
+    """Whether an answer of the claiming script grants a run."""
+    return isinstance(raw, int) or _STATUSES[raw[0]] in _CLAIMED
+
+
+def answer_of(ask: Ask, raw: Any, now_ms: int, lease_ms: int) -> Answer:
+    """The claiming script's answer to `ask`, given at `now_ms`: whole, or the token alone."""
+    if isinstance(raw, int):
+        known = _after_claim(ask.known or _NOTHING, ask, now_ms, lease_ms)
+        return Answer(Status.CLAIMED, known, None, raw, ask.due_ms, "")
     status, known, abandoned, detail, due_ms, noted = raw
     is_token = isinstance(detail, int)
     return Answer(
@@ -210,10 +224,44 @@ def answer_of(raw: Sequence[Any]) -> Answer:
     )
 
 
-def finish_of(raw: Sequence[Any]) -> Finish:
-    """One answer of the finishing script."""
+def finish_of(ending: Ending, raw: Any) -> Finish:
+    """The finishing script's answer to `ending`: whole, or the millisecond of its end alone."""
+    if isinstance(raw, int):
+        return Finish("finished", _after_success(ending.known, raw), "")
     status, known, problem = raw
     return Finish(text(status), known_of(known), text(problem) if problem else "")
+
+
+_NOTHING = Known(None, None, None, 0)
+
+
+def _after_claim(before: Known, ask: Ask, now_ms: int, lease_ms: int) -> Known:
+    """What is known of a job that was claimed by its schedule, and nothing else happened to."""
+    return Known(
+        last_ms=now_ms,
+        first_seen_ms=before.first_seen_ms,
+        running=ask.run_id,
+        lease_left_ms=lease_ms,
+        served_ms=ask.due_ms,
+        finished_ms=before.finished_ms,
+        succeeded_ms=before.succeeded_ms,
+        is_overdue=before.is_overdue,
+    )
+
+
+def _after_success(before: Known, ended_ms: int) -> Known:
+    """What is known of a job whose run succeeded, and nothing else happened to."""
+    return Known(
+        last_ms=before.last_ms,
+        first_seen_ms=before.first_seen_ms,
+        running=None,
+        lease_left_ms=0,
+        abandoned_due_ms=before.abandoned_due_ms,
+        served_ms=before.served_ms,
+        finished_ms=ended_ms,
+        succeeded_ms=ended_ms,
+        abandoned_ms=before.abandoned_ms,
+    )
 
 
 class Announced(NamedTuple):

@@ -29,7 +29,6 @@ from .answers import (
     Finish,
     Peek,
     Report,
-    Status,
     answer_of,
     control_of,
     controlled_of,
@@ -37,6 +36,7 @@ from .answers import (
     entry_of,
     finish_of,
     instance_of,
+    is_claim,
     peek_of,
     since_of,
     text,
@@ -59,7 +59,8 @@ MAX_BATCH = 500
 #: What the claiming script tells before its answers: two times, CONTROL and FLEET.
 _BEFORE_ANSWERS = 4
 
-_CLAIMED = (Status.CLAIMED, Status.AGAIN)
+#: What the finishing script tells before its answers: two times.
+_BEFORE_ENDS = 2
 
 
 class RedisStore(Calls):
@@ -116,13 +117,22 @@ class RedisStore(Calls):
         self._hear(values, sent_at)
         self._hear_of_fleet(values.get(self._home))
         self._hear_of_control(values.get(self._home))
-        return in_order(groups, values, answer_of, len(asks), skip=_BEFORE_ANSWERS)
+        lease_ms = self._lease_ms
+
+        def read(indexes: Sequence[int], value: Any) -> list[Answer | StoreError]:
+            now_ms = value[1]
+            return [
+                raw if isinstance(raw, StoreError) else answer_of(asks[i], raw, now_ms, lease_ms)
+                for i, raw in zip(indexes, value[_BEFORE_ANSWERS:], strict=True)
+            ]
+
+        return in_order(groups, values, read, len(asks))
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
         groups = self._grouped([definition for definition, _ in claims])
         values = self._told(self._sent(scripts.give_back, _of_claims(claims, groups)))
-        return in_order(groups, values, bool, len(claims), skip=0)
+        return in_order(groups, values, _done, len(claims))
 
     def renew(self, runs: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Renew the leases of runs; False: the run owns its job no more.
@@ -138,7 +148,7 @@ class RedisStore(Calls):
                 [self._lease_ms, *(runs[i][1] for i in indexes)],
             )
         values = values_of(self._sent(scripts.renew, batches))
-        return in_order(groups, values, bool, len(runs), skip=0)
+        return in_order(groups, values, _done, len(runs))
 
     def finish(self, endings: Sequence[Ending]) -> list[Finish | StoreError]:
         """Record how runs ended, and release what is still theirs; at most `MAX_BATCH`."""
@@ -159,7 +169,14 @@ class RedisStore(Calls):
                 )
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
-        return in_order(groups, values, finish_of, len(endings))
+
+        def read(indexes: Sequence[int], value: Any) -> list[Finish | StoreError]:
+            return [
+                finish_of(endings[i], raw)
+                for i, raw in zip(indexes, value[_BEFORE_ENDS:], strict=True)
+            ]
+
+        return in_order(groups, values, read, len(endings))
 
     def progress(self, reports: Sequence[Report]) -> list[bool | StoreError]:
         """Write how far runs are; at most `MAX_BATCH`. False: it is not the running run."""
@@ -173,7 +190,7 @@ class RedisStore(Calls):
                 ago_ms = max(0, int((now - report.told_at) * 1000))
                 batch.add(report.run_id, report.members, str(ago_ms))
         values = self._told(self._sent(scripts.progress, batches))
-        return in_order(groups, values, bool, len(reports), skip=0)
+        return in_order(groups, values, _done, len(reports))
 
     def larger_token(self, definition: JobDefinition, run_id: str, above: int) -> int | None:
         """A token above `above` for the running run; None: it is not the running run any more."""
@@ -362,7 +379,7 @@ class RedisStore(Calls):
             error.slots = (slot,)
             answers = reply.value[_BEFORE_ANSWERS:]
             for place, (index, raw) in enumerate(zip(groups[slot], answers, strict=True)):
-                if answer_of(raw).status in _CLAIMED:
+                if is_claim(raw):
                     granted.setdefault(slot, []).append(index)
                     answers[place] = error
             kept = any(answer is not error for answer in answers)
@@ -385,3 +402,8 @@ def _of_claims(
         for i in indexes:
             batch.add_keys(4, claims[i][0].keys.written())
     return batches
+
+
+def _done(indexes: Sequence[int], value: Any) -> list[bool | StoreError]:
+    """What was done, of scripts that answer 1 or 0."""
+    return [one == 1 for one in value]

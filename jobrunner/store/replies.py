@@ -23,19 +23,21 @@ def values_of(replies: Mapping[int, Reply]) -> dict[int, Any]:
 def in_order(
     groups: Mapping[int, Sequence[int]],
     values: Mapping[int, Any],
-    read: Callable[[Any], T],
+    read: Callable[[Sequence[int], Any], Sequence[T | StoreError]],
     number: int,
-    *,
-    skip: int = 2,
 ) -> list[T | StoreError]:
-    """The answers of all slots in the order of the questions; `skip`: the clocks before them."""
+    """The answers of all slots in the order of the questions. `read` makes them of the questions'
+    places in one slot and of its value.
+    """
     answers: list[Any] = [None] * number
     for slot, indexes in groups.items():
         value = values.get(slot)
         if isinstance(value, StoreError):
-            for index in indexes:
-                answers[index] = value
-        elif indexes:
-            for index, raw in zip(indexes, value[skip:], strict=True):  # type: ignore[index]
-                answers[index] = raw if isinstance(raw, StoreError) else read(raw)
+            found: Sequence[T | StoreError] = [value] * len(indexes)
+        else:
+            found = read(indexes, value)
+        if len(indexes) == number:
+            return list(found)
+        for index, answer in zip(indexes, found, strict=True):
+            answers[index] = answer
     return answers

@@ -25,6 +25,8 @@ MINUTE = 60_000
 #: Never early: what the engine sends for a job without a last start.
 LONG_AGO = -(10**15)
 
+NOTHING_KNOWN = Known(None, None, None, 0)
+
 #: Makes a client of the server under test, with these options.
 MakeClient = Callable[..., redis.Redis]
 
@@ -72,6 +74,8 @@ class Fleet:
         self.now_ms: int | None = NOON
         self.trust = 1000.0
         self._stores: list[RedisStore] = []
+        #: What the answers to claims told, by run id.
+        self._claimed: dict[str, Known] = {}
         self.one = self.store("one")
         self.two = self.store("two")
 
@@ -118,6 +122,7 @@ class Fleet:
     ) -> Answer:
         question = ask(definition, run_id, last_ms, abandoned=self.abandoned(definition))
         (answer,) = (store or self.one).claim([question])
+        self._claimed[run_id] = answer.known
         return answer
 
     def abandoned(self, definition: JobDefinition) -> tuple[int, int | None]:
@@ -156,7 +161,9 @@ class Fleet:
         **more: Any,
     ) -> Finish:
         """Record an end; `more`: the attempts, the traceback, the result."""
-        ending = Ending(definition, run_id, outcome, error, self.trust - seconds_ago, **more)
+        known = self._claimed.get(run_id, NOTHING_KNOWN)
+        ended_at = self.trust - seconds_ago
+        ending = Ending(definition, run_id, known, outcome, error, ended_at, **more)
         (answer,) = (store or self.one).finish([ending])
         return answer
 

@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 from tests.support.servers import RedisServer
 from tests.support.wait import wait_for
 
-from .fleet import ask
+from .fleet import NOTHING_KNOWN, ask
 from .silence import SilentProxy
 
 #: Seconds: the limit of each call here.
@@ -101,7 +101,9 @@ CALLS: dict[str, tuple[Call, str]] = {
     "give back": (lambda store, purge: store.give_back([(purge, "run-1")]), "evalsha"),
     "renew": (lambda store, purge: store.renew([(purge, "run-1")]), "evalsha"),
     "finish": (
-        lambda store, purge: store.finish([Ending(purge, "run-1", Outcome.SUCCEEDED, "", 0)]),
+        lambda store, purge: store.finish(
+            [Ending(purge, "run-1", NOTHING_KNOWN, Outcome.SUCCEEDED, "", 0)]
+        ),
         "evalsha",
     ),
     "announce": (lambda store, purge: store.announce([purge]), "hmget"),

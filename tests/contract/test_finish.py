@@ -9,7 +9,7 @@ from jobrunner.run import HistoryEntry, Outcome
 from jobrunner.store.answers import Ending, Known, Status
 from jobrunner.store.redis import MAX_BATCH
 
-from .fleet import MINUTE, NOON, Fleet, ask, job
+from .fleet import MINUTE, NOON, NOTHING_KNOWN, Fleet, ask, job
 
 ENDED = [outcome for outcome in Outcome if outcome is not Outcome.ABANDONED]
 
@@ -240,7 +240,10 @@ def test_a_batch_ends_in_one_call_each_run_by_its_own_right(fleet: Fleet) -> Non
     fleet.one.claim([ask(j, f"run-{j.name}") for j in jobs[1:]])
 
     answers = fleet.one.finish(
-        [Ending(j, f"run-{j.name}", Outcome.SUCCEEDED, "", fleet.trust) for j in jobs]
+        [
+            Ending(j, f"run-{j.name}", NOTHING_KNOWN, Outcome.SUCCEEDED, "", fleet.trust)
+            for j in jobs
+        ]
     )
 
     assert ["gone"] + ["finished"] * (MAX_BATCH - 1) == [a.status for a in answers]

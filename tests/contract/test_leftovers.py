@@ -13,7 +13,7 @@ from jobrunner.run import Outcome
 from jobrunner.store.answers import Ending
 from jobrunner.store.leftovers import Leftovers
 
-from .fleet import NAMESPACE, Fleet, job
+from .fleet import NAMESPACE, NOTHING_KNOWN, Fleet, job
 
 JOBS = f"{{{NAMESPACE}}}:jobs"
 
@@ -27,7 +27,7 @@ def ran(fleet: Fleet, definition: JobDefinition) -> JobKeys:
     """A job that was announced by instance one, and ran on it."""
     fleet.one.announce([definition])
     fleet.claimed(definition, "run-1")
-    fleet.one.finish([Ending(definition, "run-1", Outcome.SUCCEEDED, "", 0)])
+    fleet.one.finish([Ending(definition, "run-1", NOTHING_KNOWN, Outcome.SUCCEEDED, "", 0)])
     assert 3 == fleet.client.exists(*definition.keys.all())
     return definition.keys
 

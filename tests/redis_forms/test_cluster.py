@@ -14,7 +14,7 @@ from jobrunner.store.answers import Ending, Report, Status
 from jobrunner.store.cluster import ClusterServers
 from jobrunner.store.connect import client_from_url, own_client
 from jobrunner.store.redis import RedisStore
-from tests.contract.fleet import ask, job
+from tests.contract.fleet import NOTHING_KNOWN, ask, job
 from tests.contract.silence import SilentProxy
 from tests.runtime.stage import Play
 from tests.support.redis_forms import ClusterOfSix
@@ -76,7 +76,8 @@ def test_a_run_from_claim_to_history_in_many_slots(
     undone = store.give_back([(jobs[0], ids[0]), (jobs[1], ids[1]), (jobs[2], "other")])
     assert [True, True, False] == undone
     endings = [
-        Ending(j, run, Outcome.SUCCEEDED, "", 0) for j, run in zip(jobs[2:], ids[2:], strict=True)
+        Ending(j, run, NOTHING_KNOWN, Outcome.SUCCEEDED, "", 0)
+        for j, run in zip(jobs[2:], ids[2:], strict=True)
     ]
     assert ["finished"] * len(endings) == [finish.status for finish in store.finish(endings)]
     assert [[]] * 2 + [[run] for run in ids[2:]] == [

@@ -69,14 +69,16 @@ def everything(server: RedisServer, make_store: MakeStore) -> None:
             client.delete(definition.keys.lease)
         (answer,) = store.claim([ask(definition, third, now_ms)])
         assert second == answer.abandoned
-        (finish,) = store.finish([Ending(definition, second, Outcome.SUCCEEDED, "", 0)])
+        (finish,) = store.finish(
+            [Ending(definition, second, answer.known, Outcome.SUCCEEDED, "", 0)]
+        )
         assert ("amended", "") == (finish.status, finish.problem)
         clock.now = now_ms + 2 * MINUTE
         known = finish.known.version
         (answer,) = store.claim([ask(definition, third)._replace(computed_from=known)])
         assert Status.CLAIMED == answer.status
         assert [True] == store.progress([Report(definition, third, 1, 2, "half", 0)])
-        (finish,) = store.finish([Ending(definition, third, Outcome.FAILED, "no", 0)])
+        (finish,) = store.finish([Ending(definition, third, answer.known, Outcome.FAILED, "no", 0)])
         assert ("finished", "") == (finish.status, finish.problem)
         assert [third, second] == [entry.run_id for entry in store.history(definition, 5)]
         (peek,) = store.peek([definition.keys])

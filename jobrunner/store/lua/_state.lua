@@ -6,7 +6,7 @@
 --   due_ms         what the last run was due for     first_seen_ms  when the fleet first saw the
 --                  job, long before any time after a reset
 --   served_ms      the last due time of the schedule that a run was claimed for
---   run, instance  the run that is running, and where; missing when nobody runs it
+--   run, instance  the run that is running, and where; run is missing or empty when nobody runs it
 --   request        the request that the running run answers
 --   token          the newest fencing token          finished_ms, outcome, error   of the last run
 --   abandoned_run, abandoned_due_ms   the mark of a run recorded as abandoned and its due time,
@@ -31,7 +31,7 @@
 -- A script blocks Redis while it runs, so each command that it can do without counts: what is
 -- written to one key is written by one command, and what is not there is not taken away.
 
-local call, try, find = redis.call, redis.pcall, string.find
+local call, try, find, match, sub = redis.call, redis.pcall, string.find, string.match, string.sub
 
 -- Lua prints large numbers as floats and loses digits.
 local function text(number)
@@ -79,13 +79,19 @@ local function last_start(k, refined)
   return second * 1000 + 999
 end
 
+-- Whether k, as it stands there, is the second of the start `ms`, as that stands there: in the
+-- common case. When it is not, `last_start` says what k is.
+local function names_second(k, ms)
+  return k == sub(ms, 1, -4) and #ms > 3 and sub(ms, 1, 1) ~= '-'
+end
+
 -- Whether a reply says that a key holds something else than we put there. Any other error, such
 -- as a right that is missing, is no matter of one job: the same call again ends the script with it.
 local function is_wrong_type(reply, ...)
   if type(reply) ~= 'table' or not reply.err then
     return false
   end
-  if not string.find(tostring(reply.err), 'WRONGTYPE') then
+  if not find(tostring(reply.err), 'WRONGTYPE') then
     call(...)
   end
   return true
@@ -151,7 +157,7 @@ end
 
 -- The seven parts of `before`; nothing when they are not there.
 local function before_parts(stored)
-  return string.match(stored or '', '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$')
+  return match(stored or '', '^(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.-)\n(.*)$')
 end
 
 -- A counter of the state, one higher than `stored`; '' when what is stored is no number.

@@ -13,9 +13,10 @@
 --       ms at which it is early, its due time in ms (0: now; -1: out of turn, for the request; -2:
 --       out of turn, by hand), a note (or nothing)
 -- Note  REASON:MS,MS: due times that passed without a run, in order; overdue:MS: no success since
--- Answer  { Redis's microseconds, now in ms, CONTROL, FLEET, { status, KNOWN, run that this call
---         recorded as abandoned, detail, due in ms, the part of the note that is new } ... }, for
---         each job
+-- Answer  { Redis's microseconds, now in ms, CONTROL, FLEET, then for each job { status, KNOWN, run
+--         that this call recorded as abandoned, detail, due in ms, the part of the note that is
+--         new }; or the token alone: it is claimed for the due time that was named, and else all
+--         is as it was when the version was told }
 -- CONTROL  '' when nothing is new; else { newest id, 1 where some may have been missed, the names
 --         of the jobs that a person has touched ... }
 -- FLEET   how many instances live, this one with them; 0 where that cannot be told: they are not
@@ -47,7 +48,7 @@ if first == 2 then
 else
   seen = try('HDEL', KEYS[2], '')  -- a field that is never there
 end
-if type(seen) == 'table' and seen.err and not string.find(problem_of('', seen), 'WRONGTYPE') then
+if type(seen) == 'table' and seen.err and not find(problem_of('', seen), 'WRONGTYPE') then
   return seen
 end
 local fleet = 0
@@ -119,7 +120,7 @@ local function skip(keys, reason, times)
 end
 
 local function take_note(keys, job, note)
-  local reason, list = string.match(note, '^(%a+):([%d,-]+)$')
+  local reason, list = match(note, '^(%a+):([%d,-]+)$')
   local times = {}
   for ms in string.gmatch(list, '%-?%d+') do
     times[#times + 1] = tonumber(ms)
@@ -220,10 +221,10 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   end
   local served = find(computed_from, '@', 1, true)
   if served then
-    if string.sub(computed_from, served + 1) ~= (job.served_ms and text(job.served_ms) or '-') then
+    if sub(computed_from, served + 1) ~= (job.served_ms and text(job.served_ms) or '-') then
       return answer('changed')  -- by a run that started in the same millisecond as the one before
     end
-    computed_from = string.sub(computed_from, 1, served - 1)
+    computed_from = sub(computed_from, 1, served - 1)
   end
   if computed_from ~= '*' and version(job) ~= computed_from then
     return answer('changed')
@@ -256,13 +257,42 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   return answer('claimed', job.token, due)
 end
 
+-- The common case: the job is due by its schedule, nobody runs it, and nothing but runs has happened
+-- to it. Does what `decide` does then, in half the time. Returns the token; nil where there is
+-- more to it: then it has done nothing.
+local function claim_plainly(k, state, lease, run, computed_from, early_until_ms, due_ms)
+  local job = try('HMGET', state, 'last_ms', 'run', 'due_ms', 'served_ms', 'token', 'first_seen_ms',
+    'runs', 'given_back', 'abandoned_ms', 'abandoned_in_row', 'abandoned_run', 'abandoned_due_ms',
+    'paused', 'trigger', 'cancel')
+  local last_ms, due_before, served = job[1], whole(job[3]), whole(job[4] or '0')
+  local token, runs, given_back = whole(job[5]), whole(job[7] or '0'), job[8]
+  if last_ms ~= computed_from or (job[2] or '') ~= '' or not (due_before and served and token
+      and runs and whole(job[6])) or token >= micros or now_ms <= early_until_ms or due_ms <= 0
+      or job[9] or job[10] or job[11] or job[12] or job[13] or job[14] or job[15]
+      or given_back and find(' ' .. given_back .. ' ', ' ' .. run .. ' ', 1, true) then
+    return nil
+  end
+  local last = try('GET', k)
+  if not names_second(last, last_ms) then
+    return nil
+  end
+  call('HSET', state, 'run', run, 'instance', instance, 'token', micros_text, 'last_ms', now,
+    'due_ms', due_ms, 'served_ms', due_ms, 'runs', runs + 1, 'before',
+    last .. '\n' .. last_ms .. '\n' .. due_before .. '\n' .. (job[4] and served or '') .. '\n\n\n')
+  call('SET', k, now_seconds)
+  call('SET', lease, run, 'PX', lease_ms)
+  return micros
+end
+
 local answers = { micros, now_ms, first == 2 and control_since(KEYS[2], ARGV[6]) or '', fleet }
 for i = 0, (#KEYS - first) / 4 - 1 do
   local at = first + 4 * i
-  local keys = { k = KEYS[at + 1], state = KEYS[at + 2], lease = KEYS[at + 3],
-    history = KEYS[at + 4] }
-  local run, computed_from, early_until_ms, due_ms, note = string.match(ARGV[i + 7], ASK)
-  answers[i + 5] = decide(keys, run, computed_from, tonumber(early_until_ms), tonumber(due_ms),
-    note)
+  local k, state, lease = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
+  local run, computed_from, early_until_ms, due_ms, note = match(ARGV[i + 7], ASK)
+  early_until_ms, due_ms = tonumber(early_until_ms), tonumber(due_ms)
+  answers[i + 5] = run ~= '' and note == ''
+      and claim_plainly(k, state, lease, run, computed_from, early_until_ms, due_ms)
+    or decide({ k = k, state = state, lease = lease, history = KEYS[at + 4] }, run, computed_from,
+      early_until_ms, due_ms, note)
 end
 return answers
