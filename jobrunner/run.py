@@ -80,6 +80,12 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
+def new_ids(number: int) -> list[str]:
+    """Several of them, for which the operating system is asked once."""
+    digits = secrets.token_hex(12 * number)
+    return [digits[at : at + 24] for at in range(0, len(digits), 24)]
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """One past run, as `JobRunner.history` returns it. Times are Redis's Unix seconds."""

@@ -56,7 +56,8 @@ def give(file: str, kind: str, jobs: int, rounds: int) -> None:
 def go_round(client: redis.Redis, kind: str, jobs: int, rounds: int) -> None:
     numbers = itertools.count()
     sizes._LONG = float("inf")  # of calls: under valgrind each one takes long
-    secrets.token_hex = lambda size: f"{next(numbers):0{2 * size}x}"  # the same ids each time
+    # The same ids each time.
+    secrets.token_hex = lambda size: "".join(f"{next(numbers):024x}" for _ in range(size // 12))
     gc.disable()
     logging.basicConfig(level=logging.INFO, handlers=[logging.NullHandler()])
     now, ran = BEGIN, 0

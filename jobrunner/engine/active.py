@@ -23,6 +23,7 @@ class ActiveRun:
     """One claimed run of this instance, until Redis has acknowledged its end."""
 
     __slots__ = (
+        "_extra",
         "_progress",
         "_trust",
         "cut_by",
@@ -80,11 +81,15 @@ class ActiveRun:
         #: Over here, though Redis may not have acknowledged it.
         self.ended = False
         self.greenlet: gevent.Greenlet | None = None
+        self._extra: dict[str, object] | None = None
 
     @property
     def extra(self) -> dict[str, object]:
         """What each log record of this run carries."""
-        return {"job": self.run.job, "run_id": self.run.id, "token": self.run.token}
+        if self._extra is None:
+            run = self.run
+            self._extra = {"job": run.job, "run_id": run.id, "token": run.token}
+        return self._extra
 
     @property
     def told(self) -> RunStopped | None:
@@ -107,7 +112,7 @@ class ActiveRun:
             return LeaseLostError(
                 f"run {self.run.id} of job {self.run.job!r} cannot trust its lease any more"
             )
-        if self.overtime is None and self.is_late(now):
+        if self.deadline is not None and self.overtime is None and self.is_late(now):
             return self.timed_out()  # nobody could tell it yet: the hub is not free
         return self.overtime
 
@@ -128,7 +133,8 @@ class ActiveRun:
     def leave_body(self, now: float) -> None:
         """The user's code has ended at trust second `now`."""
         self.in_body = False
-        if self.overtime is None and self.is_late(now):
-            self.overtime = self.timed_out()
-        self.cut_by = self.told
-        self.deadline = None
+        if self.deadline is not None:
+            if self.overtime is None and self.is_late(now):
+                self.overtime = self.timed_out()
+            self.deadline = None
+        self.cut_by = self.stop_reason or self.overtime

@@ -78,16 +78,19 @@ class Entry:
             self.computed_from,
             self.early_until_ms,
             self.due_ms,
-            self.note,
+            self.note if self._to_tell else "",
             self.known,
         )
 
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
-        if not self._to_tell:
-            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
+
+    @property
+    def has_to_tell(self) -> bool:
+        """Whether there is something to note."""
+        return bool(self._to_tell)
 
     def tell(self, reason: str, *times_ms: int) -> bool:
         """Note something with one of the next asks; False: that was done."""
@@ -215,8 +218,10 @@ class Agenda:
 
     def shelve(self, entry: Entry) -> None:
         """Ask only when the rolling look comes by; nothing is known of the job."""
-        self._waiting.pop(entry, None)
-        self._begun.pop(entry, None)
+        if self._waiting:
+            self._waiting.pop(entry, None)
+        if self._begun:
+            self._begun.pop(entry, None)
         entry.at_ms = None
         entry.computed_from = UNKNOWN
 
@@ -260,7 +265,7 @@ class Agenda:
                     moment_ms = min(moment_ms, expected_ms)
                 else:
                     entry.tell("overdue", since_ms)
-        self.put(entry, now_ms if entry.note else moment_ms)
+        self.put(entry, now_ms if entry.has_to_tell else moment_ms)
 
     def _quarantined_until_ms(self, known: Known) -> int:
         until_ms = quarantined_until_ms(
@@ -311,7 +316,9 @@ class Agenda:
             entry.not_before_ms = LONG_AGO_MS  # the clock has gone back
         opens_ms = max(entry.early_until_ms + 1, entry.not_before_ms)
         if known.running is None:
-            paused = "" if known.touched is None else known.touched.paused
+            if known.touched is None:
+                return opens_ms
+            paused = known.touched.paused
             if not paused or opens_ms > now_ms or entry.due_ms == OF_REQUEST:
                 return opens_ms
             # Overdue, and paused: the control stream tells when a person ends that.

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from gevent.event import Event
 
@@ -26,11 +27,14 @@ from ..run import Outcome
 from ..signals import Notify, job_retrying, job_started
 from ..store.redis import RedisStore
 from .active import ActiveRun
-from .ends import Body, End, as_json, described, end_of, end_of_stop
+from .ends import NOTHING_RETURNED, Body, End, as_json, described, end_of, end_of_stop
 from .fenced import fence_of, fenced
 from .lines import RunLine
 from .stops import Stops
 from .threads import RunThreads, has_patched_threads
+
+if TYPE_CHECKING:
+    from ..database.fencing import Fence
 
 logger = logging.getLogger("jobrunner")
 
@@ -80,7 +84,7 @@ class Attempts:
         reason = active.why_stop(self._trust())
         if isinstance(reason, RunCancelledError):
             return end_of_stop(reason)  # given back, it would be due again at once
-        if self._is_draining() or reason is not None:
+        if self._draining or reason is not None:
             return None
         self._starting.log(active.run.job, active.extra)
         end = self._attempt(active)
@@ -105,9 +109,10 @@ class Attempts:
 
     def _pause_after(self, active: ActiveRun, end: End) -> float | None:
         """Seconds until the next attempt; None: there is none."""
-        retry, error, number = active.definition.policies.retry, end.error, active.run.attempt
+        retry, error = active.definition.policies.retry, end.error
         if retry is None or error is None or self._is_draining() or active.stop_reason is not None:
             return None
+        number = active.run.attempt
         late = isinstance(error, RunTimedOutError)
         if isinstance(error, RunStopped) and not late:
             return None
@@ -169,6 +174,8 @@ class Attempts:
             returned = self._run_job(active, in_thread)
         except BaseException as error:
             return Body(error=error)
+        if returned is None:
+            return NOTHING_RETURNED
         result, problem = as_json(returned, self._max_result)
         return Body(returned, None, result, problem)
 
@@ -176,8 +183,15 @@ class Attempts:
         context = self._context.for_run(active.run, active.reason, active.report)
         if in_thread and has_patched_threads():
             context.session_factory = self._sessions_for(context.session_factory)
+        fence = self._fence_of(active, in_thread)
+        if fence is None:
+            return self._run_in_scope(active, context)
         # The fence outside: what teardown functions of the application commit is the run's too.
-        with self._fence(active, context, in_thread), self._scope():
+        with fenced(context, fence):
+            return self._run_in_scope(active, context)
+
+    def _run_in_scope(self, active: ActiveRun, context: JobContext) -> object:
+        with self._scope():
             active.in_body = True
             try:
                 return active.definition.copy_job().run(context)
@@ -189,16 +203,14 @@ class Attempts:
             self._sessions_of_threads = own_connections(sessions, self._threads.in_hub)
         return self._sessions_of_threads
 
-    def _fence(
-        self, active: ActiveRun, context: JobContext, in_thread: bool
-    ) -> AbstractContextManager[object]:
+    def _fence_of(self, active: ActiveRun, in_thread: bool) -> Fence | None:
         fenced_here = active.definition.policies.fenced
         if not (self._fenced_by_default if fenced_here is None else fenced_here):
-            return nullcontext()
+            return None
         if active.fence is None:
             ask = partial(self._larger_token, active.definition, active.run.id, in_thread)
             active.fence = fence_of(active.run, active.definition, ask)
-        return fenced(context, active.fence)
+        return active.fence
 
     def _larger_token(
         self, definition: JobDefinition, run_id: str, in_thread: bool, above: int

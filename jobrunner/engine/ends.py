@@ -40,6 +40,9 @@ class Body(NamedTuple):
     problem: str = ""
 
 
+NOTHING_RETURNED = Body()
+
+
 class End(NamedTuple):
     """How an attempt ended; the last one's end is the run's."""
 
@@ -49,15 +52,19 @@ class End(NamedTuple):
     result: str = ""
 
 
+#: How nearly all of them end: one object for all of those.
+_WELL = End(Outcome.SUCCEEDED)
+
+
 def end_of(body: Body, cut_by: RunStopped | None) -> End:
     """The end of an attempt that had been told `cut_by` when the user's code ended.
 
     One that was cancelled or out of time is no success, though it returned: a job that is told
     to stop may well return before its work is done, and nobody else can tell the difference.
     """
+    if body is NOTHING_RETURNED and cut_by is None:
+        return _WELL
     error = body.error
-    if error is None and cut_by is None:
-        return End(Outcome.SUCCEEDED, None, body.returned, body.result)
     for kind, outcome in _OF_STOPS.items():
         if isinstance(error, kind):
             return End(outcome, error)

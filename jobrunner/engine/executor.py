@@ -263,7 +263,8 @@ class Executor:
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
-        if not self._holds_back or len(self._ended) >= _MOST_HELD_BACK:
+        held_back = self._holds_back and len(self._ended) < _MOST_HELD_BACK
+        if not held_back and self._sent.is_set():  # else who sends takes this along
             self._flush_gathered()
 
     def _flush_gathered(self) -> None:
@@ -273,15 +274,16 @@ class Executor:
             return  # the link has logged it; the next tick flushes again
 
     def _ending(self, active: ActiveRun, end: End, ended_at: float) -> Ending:
+        error = end.error
         return Ending(
             active.definition,
             active.run.id,
             active.known,
             end.outcome,
-            described(end.error),
+            "" if error is None else described(error),
             ended_at,
             active.run.attempt,
-            traceback_of(end.error, self._max_traceback),
+            "" if error is None else traceback_of(error, self._max_traceback),
             end.result,
         )
 

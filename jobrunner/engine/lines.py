@@ -16,13 +16,17 @@ from collections.abc import Mapping
 
 logger = logging.getLogger("jobrunner")
 
+_new_record = logging.LogRecord.__new__
+
 
 class RunLine:
     """One line at INFO, with the name of the job as its only argument. Made after fork."""
 
     def __init__(self, words: str) -> None:
         self._words = words
-        self._template: logging.LogRecord | None = None
+        self._template: dict[str, object] | None = None
+        #: Unix seconds from which `logging` counts its milliseconds.
+        self._began = 0.0
 
     def log(self, job: str, extra: Mapping[str, object]) -> None:
         """Log it for a run of `job`; `extra`: the attributes that the record carries besides."""
@@ -31,24 +35,26 @@ class RunLine:
         if logging.getLogRecordFactory() is not logging.LogRecord:
             logger.info(self._words, job, extra=extra)
             return
-        template = self._template or self._made()
-        record = logging.LogRecord.__new__(logging.LogRecord)
-        record.__dict__ = fields = template.__dict__.copy()
+        template = self._template or self._made(extra)
         now = time.time()
+        record = _new_record(logging.LogRecord)
+        record.__dict__ = fields = template.copy()
         fields["created"] = now
-        fields["msecs"] = int(now % 1 * 1000) + 0.0  # whole, as `logging` has them
-        fields["relativeCreated"] = template.relativeCreated + (now - template.created) * 1000
+        fields["msecs"] = now % 1 * 1000 // 1  # whole, as `logging` has them
+        fields["relativeCreated"] = (now - self._began) * 1000
         fields["args"] = (job,)
-        if template.thread is not None:  # else the application wants none
+        if fields["thread"] is not None:  # else the application wants none
             fields["thread"] = threading.get_ident()
         fields.update(extra)
         logger.handle(record)
 
-    def _made(self) -> logging.LogRecord:
+    def _made(self, extra: Mapping[str, object]) -> dict[str, object]:
         path, line, function, _ = logger.findCaller()
-        self._template = template = logger.makeRecord(
-            logger.name, logging.INFO, path, line, self._words, (), None, function
+        made = logger.makeRecord(
+            logger.name, logging.INFO, path, line, self._words, (), None, function, extra
         )
-        if template.threadName is not None:
-            template.threadName = "jobrunner"  # the greenlets of the runs have no names
-        return template
+        if made.threadName is not None:
+            made.threadName = "jobrunner"  # the greenlets of the runs have no names
+        self._began = made.created - made.relativeCreated / 1000
+        self._template = vars(made)
+        return self._template

@@ -65,8 +65,9 @@ class ProgressBoard:
 
     def forget(self, active: ActiveRun) -> None:
         """A run is over: its end takes its progress away."""
-        self._dirty.pop(active.run.id, None)
-        self._listeners.pop(active.run.id, None)
+        if self._dirty or self._listeners:
+            self._dirty.pop(active.run.id, None)
+            self._listeners.pop(active.run.id, None)
 
     def send(self) -> None:
         """Send what was noted since the last time. What does not arrive is sent the next time,

@@ -17,8 +17,9 @@ from gevent.lock import RLock
 from ..clock import RedisClock
 from ..errors import StoreError
 from ..job import JobDefinition
+from ..policies import DEFAULT
 from ..registry import Registry
-from ..run import Run, Skip, new_id
+from ..run import Run, Skip, new_ids
 from ..signals import (
     Notify,
     job_claimed,
@@ -228,9 +229,9 @@ class Scheduler:
         slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
         claims, batch = self._agenda.take_due(now_ms, max(0, slots), most)
         claims = self._still_in_time(claims, now_ms, unanswered)
-        for entry in claims:
-            if entry.run_id or self._may_run(entry, now_ms):
-                entry.run_id = entry.run_id or new_id()
+        for entry, run_id in zip(claims, new_ids(len(claims)), strict=True):
+            if not entry.run_id and self._may_run(entry, now_ms):
+                entry.run_id = run_id
         batch = claims + batch
         chosen = set(map(id, batch))
         while looks and len(batch) < MAX_BATCH:
@@ -357,11 +358,14 @@ class Scheduler:
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""
+        policies = entry.definition.policies
+        if policies is DEFAULT:
+            return True
         if entry.known is not None and self._agenda.is_outdated(entry, now_ms):
             # It waited too long, for a slot or for this instance.
             self._learn(entry, entry.known, now_ms)
             return False
-        when = entry.definition.policies.when
+        when = policies.when
         if when is None:
             return True
         answer = self._conditions.ask(entry.definition.name, when, entry.due_ms)
@@ -401,7 +405,9 @@ class Scheduler:
         now_ms = self._clock.now_ms()
         for definition, known in over:
             entry = self._agenda.entry(definition.name)
-            if entry is None or entry.run_id or entry.definition.keys != definition.keys:
+            if entry is None or entry.run_id:
+                continue
+            if entry.definition is not definition and entry.definition.keys != definition.keys:
                 continue
             if known is None:
                 self._agenda.shelve(entry)

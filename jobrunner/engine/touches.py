@@ -37,7 +37,8 @@ class Touches:
 
     def answered(self, name: str) -> None:
         """Redis has told how the job stands, to a call that was sent when the touch was known."""
-        self._owed.pop(name, None)
+        if self._owed:
+            self._owed.pop(name, None)
 
     def _entries(self, names: Iterable[str]) -> list[Entry]:
         found = []

@@ -235,33 +235,23 @@ def finish_of(ending: Ending, raw: Any) -> Finish:
 _NOTHING = Known(None, None, None, 0)
 
 
-def _after_claim(before: Known, ask: Ask, now_ms: int, lease_ms: int) -> Known:
-    """What is known of a job that was claimed by its schedule, and nothing else happened to."""
-    return Known(
-        last_ms=now_ms,
-        first_seen_ms=before.first_seen_ms,
-        running=ask.run_id,
-        lease_left_ms=lease_ms,
-        served_ms=ask.due_ms,
-        finished_ms=before.finished_ms,
-        succeeded_ms=before.succeeded_ms,
-        is_overdue=before.is_overdue,
-    )
+# Both by position, which takes half as long as by name: every run comes by.
 
 
-def _after_success(before: Known, ended_ms: int) -> Known:
-    """What is known of a job whose run succeeded, and nothing else happened to."""
-    return Known(
-        last_ms=before.last_ms,
-        first_seen_ms=before.first_seen_ms,
-        running=None,
-        lease_left_ms=0,
-        abandoned_due_ms=before.abandoned_due_ms,
-        served_ms=before.served_ms,
-        finished_ms=ended_ms,
-        succeeded_ms=ended_ms,
-        abandoned_ms=before.abandoned_ms,
-    )
+def _after_claim(k: Known, ask: Ask, now_ms: int, lease_ms: int) -> Known:
+    """What is known of a job that was claimed by its schedule, and nothing else happened to;
+    `k`: what was known before.
+    """
+    alive = (ask.run_id, lease_ms, None, 0, None, ask.due_ms)
+    return Known(now_ms, k.first_seen_ms, *alive, k.finished_ms, k.succeeded_ms, k.is_overdue)
+
+
+def _after_success(k: Known, ended_ms: int) -> Known:
+    """What is known of a job whose run has succeeded, and nothing else happened to; `k`: what was
+    known when it was claimed.
+    """
+    gone = (None, 0, k.abandoned_due_ms, 0, k.abandoned_ms, k.served_ms)
+    return Known(k.last_ms, k.first_seen_ms, *gone, ended_ms, ended_ms)
 
 
 class Announced(NamedTuple):

@@ -59,6 +59,9 @@ MAX_BATCH = 500
 #: What the claiming script tells before its answers: two times, CONTROL and FLEET.
 _BEFORE_ANSWERS = 4
 
+#: Jobs whose keys are kept as they were written.
+_MOST_WRITTEN = 2 * MAX_BATCH
+
 #: What the finishing script tells before its answers: two times.
 _BEFORE_ENDS = 2
 
@@ -86,6 +89,8 @@ class RedisStore(Calls):
         self._history_age_ms = history_age_ms
         self._forget_after_ms = forget_after_ms
         self._replicas = replicas
+        #: Keys that a claim has written, by sync key, for the finish that follows.
+        self._written: dict[str, str] = {}
         #: The newest entry of the control stream that was read.
         self._control_read = ""
         #: How many instances live, this one with them, as far as the last claim told.
@@ -102,13 +107,17 @@ class RedisStore(Calls):
         groups = self._grouped([ask.definition for ask in asks])
         groups.setdefault(self._home, ())
         batches = {slot: self._claim_batch(slot) for slot in groups}
+        written = self._written
+        if len(written) > _MOST_WRITTEN:
+            written.clear()
         for slot, indexes in groups.items():
             batch = batches[slot]
-            for ask in [asks[index] for index in indexes]:
-                batch.add_keys(4, ask.definition.keys.written())
-                batch.add(
-                    f"{ask.run_id} {ask.computed_from} {ask.early_until_ms} {ask.due_ms} {ask.note}"
-                )
+            for definition, run_id, version, early_until_ms, due_ms, note, _ in map(
+                asks.__getitem__, indexes
+            ):
+                keys = definition.keys
+                written[keys.sync_key] = of_job = keys.written()
+                batch.add_job(of_job, f"{run_id} {version} {early_until_ms} {due_ms} {note}")
         sent_at = self._clock.trust()
         replies = self._sent(scripts.claim, batches, self._replicas)
         if self._replicas is not None:
@@ -159,14 +168,14 @@ class RedisStore(Calls):
         for slot, indexes in groups.items():
             batch = batches[slot] = Batch((), (self._injected_ms(), self._history, age_ms))
             for ending in [endings[i] for i in indexes]:
-                batch.add_keys(4, ending.definition.keys.written())
                 ago_ms = max(0, int((now - ending.ended_at) * 1000))
-                batch.add(
-                    f"{ending.run_id} {ending.outcome.value} {ago_ms} {ending.attempts}",
-                    ending.error,
-                    ending.traceback,
-                    ending.result,
-                )
+                more = ending.error or ending.traceback or ending.result
+                keys = ending.definition.keys
+                written = self._written.pop(keys.sync_key, None) or keys.written()
+                words = f"{ending.run_id} {ending.outcome} {ago_ms} {ending.attempts}"
+                batch.add_job(written, f"{words} {3 if more else 0}")
+                if more:
+                    batch.add(ending.error, ending.traceback, ending.result)
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
 

@@ -47,6 +47,12 @@ class Batch:
         """Add arguments."""
         self._arguments += map(bulk, arguments)
 
+    def add_job(self, keys: str, word: str) -> None:
+        """Add the four keys of a job, written already, and one argument, of ASCII alone."""
+        self._keys.append(keys)
+        self._number += 4
+        self._arguments.append(f"${len(word)}\r\n{word}\r\n")
+
     def command(self, *words: str) -> bytes:
         """The command that begins with `words` and goes on with these keys and arguments."""
         number = len(words) + 1 + self._number + len(self._arguments)

@@ -2,9 +2,9 @@
 --
 -- KEYS  for each run: k, its state, its lease, its history
 -- ARGV  1 injected clock in ms, or ''   2 history limit   3 ms that an entry of the history may be
---       old, or ''; then for each run, in four arguments:
---       run id, outcome, ms since it ended and attempts, parted by blanks; error; the end of the
---       traceback; the result as JSON ('': none of it)
+--       old, or ''; then for each run: run id, outcome, ms since it ended, attempts, and how many
+--       arguments follow, parted by blanks; those, if any: error, the end of the traceback, the
+--       result as JSON ('': none of it)
 -- Answer  { Redis's microseconds, now in ms, then for each run { status, KNOWN, problem }, KNOWN as
 --         in claim.lua; or the ms of its end alone: it is finished, has succeeded, and else all is
 --         as it was when it was claimed }
@@ -130,16 +130,21 @@ local function finish(keys, run, outcome, ago_ms, attempts, err, traceback, resu
   return { status, known(job), problem }
 end
 
-local answers = { micros, now_ms }
+local answers, at = { micros, now_ms }, 4
 for i = 0, #KEYS / 4 - 1 do
-  local at = 4 * i
-  local k, state, lease, history = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3], KEYS[at + 4]
-  local run, outcome, ago_ms, attempts = match(ARGV[at + 4], '^(%S+) (%S+) (%S+) (%S+)$')
-  local err, traceback, result = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
-  ago_ms = tonumber(ago_ms)
-  answers[i + 3] = outcome == 'succeeded' and attempts == '1' and not oldest and err == ''
-      and traceback == '' and result == '' and finish_plainly(k, state, lease, history, run, ago_ms)
-    or finish({ k = k, state = state, lease = lease, history = history }, run, outcome, ago_ms,
-      attempts, err, traceback, result)
+  local k, state, lease, history = KEYS[4 * i + 1], KEYS[4 * i + 2], KEYS[4 * i + 3], KEYS[4 * i + 4]
+  local run, outcome, ago_ms, attempts, more = match(ARGV[at], '^(%S+) (%S+) (%S+) (%S+) (%d)$')
+  local plain = outcome == 'succeeded' and attempts == '1' and more == '0' and not oldest
+    and finish_plainly(k, state, lease, history, run, tonumber(ago_ms))
+  if plain then
+    answers[i + 3], at = plain, at + 1
+  else
+    local err, traceback, result = '', '', ''
+    if more ~= '0' then
+      err, traceback, result = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    end
+    answers[i + 3], at = finish({ k = k, state = state, lease = lease, history = history }, run,
+      outcome, tonumber(ago_ms), attempts, err, traceback, result), at + 1 + tonumber(more)
+  end
 end
 return answers
