@@ -113,6 +113,9 @@ class Executor:
         self._sent = Event()
         self._sent.set()
         self._holds_back = False
+        #: Set while no claims are under way.
+        self._answered = Event()
+        self._answered.set()
         self._draining = False
         self._under_way = 0
         #: Of those, how many greenlets have not had their first turn.
@@ -130,6 +133,10 @@ class Executor:
     def active(self) -> list[ActiveRun]:
         """The runs that are not over."""
         return list(self._active.values())
+
+    def runs_here(self, run_id: str | None) -> bool:
+        """Whether a run is under way here, or over and not yet recorded."""
+        return run_id in self._active
 
     def start(self, definition: JobDefinition, run: Run, lease: Lease, known: Known) -> ActiveRun:
         """Run what was claimed, in a greenlet of its own. `known`: what the claim's answer told."""
@@ -194,11 +201,13 @@ class Executor:
         for their answer, and nobody waits for that of a finish.
         """
         self._holds_back = True
+        self._answered.clear()
 
     def let_go(self) -> None:
         """The claims are answered: send what was held back, and what ends in this turn."""
         if self._holds_back:
             self._holds_back = False
+            self._answered.set()
             if self._ended:
                 self._flush_gathered()
 
@@ -219,6 +228,7 @@ class Executor:
         What ignores the interrupt keeps its lease, which nobody renews after us.
         """
         self.stop_starting()
+        self.let_go()
         by_themselves = self._idle.wait(max(0.0, deadline - self._trust()))
         if not by_themselves:
             self._interrupt_all(interrupt_for)
@@ -252,9 +262,12 @@ class Executor:
             logger.exception("Job %s: an error of jobrunner itself", active.run.job)
             end = End(Outcome.FAILED, error)
         ended_at = self._trust()
-        if self._unbegun and self._under_way <= _FEW:
-            # Others are claimed and have not begun: their first lines come before our last ones.
-            gevent.sleep(0)
+        if self._under_way <= _FEW:
+            # Others are claimed, or about to be: their first lines come before our last ones.
+            if self._holds_back:
+                self._answered.wait()
+            if self._unbegun:
+                gevent.sleep(0)
         active.ended = True
         self._progress.forget(active)
         self._ended[active] = None if end is None else self._ending(active, end, ended_at)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import NamedTuple
+
+import gevent
 
 from ..clock import RedisClock
 from ..store.redis import RedisStore
@@ -13,6 +16,27 @@ from .spread import delay
 
 #: The shortest pause, in seconds: the resolution of due times.
 _SHORTEST = 0.001
+
+#: So many seconds before something comes due its claims are put together, to be sent in time: a
+#: timer of the hub goes off up to a millisecond late.
+_AHEAD = 0.0015
+
+#: But not after a shorter pause: for the rest of that time the hub goes round and round.
+_WORTH_IT = 0.05
+
+
+def turn(left: float) -> None:
+    """A turn of the hub, for `left` seconds are to pass: its timers are not fine enough."""
+    gevent.sleep(0)
+
+
+class Coming(NamedTuple):
+    """What the loop has woken for, shortly before its time."""
+
+    #: The due time, in Redis's milliseconds.
+    due_ms: int
+    #: The trust second at which to ask about it.
+    at: float
 
 
 class Pauses:
@@ -36,6 +60,7 @@ class Pauses:
         self.alarm = Alarm()
         #: What it sleeps for is due then; None: it does not sleep for anything that is known.
         self._until_ms: float | None = None
+        self._coming: Coming | None = None
 
     def end(self) -> None:
         """There is work: end the pause."""
@@ -58,6 +83,18 @@ class Pauses:
                 break
         self._until_ms = None
 
+    def coming(self) -> Coming | None:
+        """What comes due in a moment, if the last pause was for that."""
+        coming, self._coming = self._coming, None
+        if coming is None or not 0 < coming.at - self._clock.trust() <= 2 * _AHEAD:
+            return None
+        return coming
+
+    def wait_for(self, coming: Coming) -> None:
+        """Until it is time to ask about it, to a part of a millisecond."""
+        while (left := coming.at - self._clock.trust()) > 0:
+            turn(left)
+
     def _is_work_here(self) -> bool:
         now_ms, next_ms = self._clock.now_ms(), self._agenda.next_ms()
         is_due = now_ms is None or (next_ms is not None and next_ms <= now_ms)
@@ -66,6 +103,7 @@ class Pauses:
     def _seconds(self, most: float) -> float:
         """Seconds until something may be due, `most` at most; notes what they are counted to."""
         now_ms, seconds = self._clock.now_ms(), max(0.0, most)
+        self._coming = None
         if not self._store.link.up or now_ms is None:
             self._until_ms = None
             return seconds
@@ -75,6 +113,10 @@ class Pauses:
             # Nothing that comes due after that is a reason to wake, though the delay is not over.
             self._until_ms = min(next_ms, self._until_ms)
             until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
-            waits = delay(self._chance, self._store.living, self._check_interval)
-            seconds = min(seconds, until_due + waits)
+            until_due += delay(self._chance, self._store.living, self._check_interval)
+            # How fast an injected clock goes nobody knows.
+            if until_due > _WORTH_IT and self._clock.injected_ms() is None:
+                self._coming = Coming(next_ms, self._clock.trust() + until_due)
+                until_due -= _AHEAD
+            seconds = min(seconds, until_due)
         return seconds

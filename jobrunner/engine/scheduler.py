@@ -11,6 +11,7 @@ import logging
 import os
 import platform
 from collections.abc import Callable
+from functools import partial
 
 from gevent.lock import RLock
 
@@ -26,7 +27,7 @@ from ..signals import (
     send_nothing,
 )
 from ..store.answers import Announced, Answer, Known, Status
-from ..store.redis import MAX_BATCH, RedisStore
+from ..store.redis import RedisStore
 from .agenda import Agenda, Entry
 from .by_hand import claim_by_hand
 from .conditions import Conditions
@@ -34,8 +35,9 @@ from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
-from .pauses import Pauses
-from .sizes import LARGEST, size
+from .pauses import Coming, Pauses
+from .sizes import LEAST, sizes
+from .tick import Answered, Tick
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
@@ -95,15 +97,16 @@ class Scheduler:
         """
         while lives() and not self.is_stopping:
             try:
-                self.tick()
+                self.tick(coming=self._pauses.coming())
             except StoreError:
                 logger.debug("the tick found no Redis")  # the link has logged when it went
             except Exception:
                 logger.exception("Could not check and run jobs: an error of jobrunner itself")
             self._pauses.sleep(lambda: self.is_stopping)
 
-    def tick(self, *, everything: bool = False) -> list[ActiveRun]:
-        """One check now; of every job with `everything`. Returns the runs that it started.
+    def tick(self, *, everything: bool = False, coming: Coming | None = None) -> list[ActiveRun]:
+        """One check now; of every job with `everything`. Returns the runs that it started. What is
+        `coming` in a moment it waits for.
 
         `StoreError` when Redis is away; then nothing was started, and a claim whose answer was
         lost is asked again with the same run id. When a part of a Cluster is away, so are its
@@ -111,15 +114,18 @@ class Scheduler:
         """
         with self._ticking:
             self._executor.flush()
-            if self.is_stopping or not self.may_claim():
+            if not self._goes_on():
                 return []
             self._follow_registry()
             for entry, known, as_of_ms in self._agenda.going_on(self._clock.now_ms() or 0):
                 self._learn(entry, known, as_of_ms)
             try:
-                return self._ask_in_turns(self._looks(everything) + self._touches.owed())
+                return self._ask_in_turns(self._looks(everything) + self._touches.owed(), coming)
             finally:
                 self._executor.let_go()
+
+    def _goes_on(self) -> bool:
+        return not self.is_stopping and self.may_claim()
 
     def look_at(self, name: str) -> None:
         """Look at a job now: somebody in this process has touched it."""
@@ -155,21 +161,55 @@ class Scheduler:
 
     # -- one tick, from top to bottom --------------------------------------------------------
 
-    def _ask_in_turns(self, looks: list[Entry]) -> list[ActiveRun]:
-        """Call after call, until nothing is due any more."""
-        started: list[ActiveRun] = []
-        unanswered: list[Entry] = []
-        # Every job once, and again what turned out to be due: a bound, not an expectation.
-        for turn in range(2 * (len(self._agenda) // LARGEST + 4)):
-            batch = self._batch(looks, unanswered, size(turn, self._call_took))
-            if turn > 0:
-                if not batch:
+    def _ask_in_turns(self, looks: list[Entry], coming: Coming | None) -> list[ActiveRun]:
+        """Call after call, until nothing is due any more. What one has answered is taken in while
+        the next is on its way.
+        """
+        tick = Tick(looks)
+        try:
+            if coming is not None:
+                self._put_together(tick, coming)
+                self._pauses.wait_for(coming)
+                if not self._goes_on():
+                    return []
+            # Every job once, and again what turned out to be due: a bound, not an expectation.
+            for turn in range(2 * (len(self._agenda) // LEAST + 4)):
+                batches = self._next_batches(tick, turn)
+                if batches:
+                    if turn > 0 or len(batches) > 1:
+                        self._executor.hold_back()
+                    self._ask(batches, tick)
+                    if tick.has_looked:
+                        # What is only looked at may be due as well: it is in one call at a time.
+                        self._take_in_all(tick)
+                elif tick.answered is None:
                     break
-                self._executor.hold_back()
-            started += self._ask(batch, unanswered)
-            looks += self._touches.heard()
-        self._ask_again(unanswered)
-        return started
+                else:
+                    self._take_in_all(tick)
+                looks += self._touches.heard()
+            self._take_in_all(tick)
+        finally:
+            self._ask_again(tick.without_answer())
+        return tick.started
+
+    def _put_together(self, tick: Tick, coming: Coming) -> None:
+        """The claims of what comes due in a moment, for one call."""
+        for most in sizes(0, self._call_took):
+            batch = self._batch(tick, most, coming.due_ms)
+            if not batch:
+                break
+            tick.ready.append(batch)
+
+    def _next_batches(self, tick: Tick, turn: int) -> list[list[Entry]]:
+        """What is asked together: what is due, and looks. The first time something is asked in any
+        case: that tells the fleet that this instance lives.
+        """
+        for most in sizes(turn, self._call_took)[len(tick.ready) :]:
+            batch = self._batch(tick, most)
+            if not batch:
+                break
+            tick.ready.append(batch)
+        return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
 
     def _follow_registry(self) -> None:
         version = self._registry.version
@@ -220,30 +260,20 @@ class Scheduler:
         self._looks_owed -= number
         return self._agenda.take_slice(number)
 
-    def _batch(self, looks: list[Entry], unanswered: list[Entry], most: int) -> list[Entry]:
-        """What to ask in one call: `most` of what is due at most, claims with a run id before
-        looks; then others of `looks`.
+    def _batch(self, tick: Tick, most: int, as_of_ms: int | None = None) -> list[Entry]:
+        """What to ask in one batch: `most` of what is due (at `as_of_ms`, if it is to be sent then)
+        at most, claims with a run id before looks.
         """
-        now_ms = self._clock.now_ms() or 0
-        # A claim without an answer may have been granted.
-        slots = self._executor.free_slots - sum(bool(entry.run_id) for entry in unanswered)
-        claims, batch = self._agenda.take_due(now_ms, max(0, slots), most)
-        claims = self._still_in_time(claims, now_ms, unanswered)
+        now_ms = (self._clock.now_ms() or 0) if as_of_ms is None else as_of_ms
+        slots = self._executor.free_slots - tick.claims_open
+        claims, looks = self._agenda.take_due(now_ms, max(0, slots), most)
+        claims = self._still_in_time(claims, now_ms, tick)
         for entry, run_id in zip(claims, new_ids(len(claims)), strict=True):
             if not entry.run_id and self._may_run(entry, now_ms):
                 entry.run_id = run_id
-        batch = claims + batch
-        chosen = set(map(id, batch))
-        while looks and len(batch) < MAX_BATCH:
-            entry = looks.pop()
-            # A claim without an answer is asked again only as a claim: it takes a slot.
-            if id(entry) not in chosen and not entry.run_id:
-                batch.append(entry)
-        return batch
+        return claims + looks
 
-    def _still_in_time(
-        self, claims: list[Entry], now_ms: int, unanswered: list[Entry]
-    ) -> list[Entry]:
+    def _still_in_time(self, claims: list[Entry], now_ms: int, tick: Tick) -> list[Entry]:
         """Without claims whose answers were lost and that are too late now: they are given back,
         for they may have been granted, or may yet arrive.
         """
@@ -253,33 +283,51 @@ class Scheduler:
         try:
             undone = self._store.give_back([(entry.definition, entry.run_id) for entry in late])
         except StoreError:
-            self._ask_again([*unanswered, *claims])
+            tick.unanswered += claims
             raise
         for entry, answer in zip(late, undone, strict=True):
             if isinstance(answer, StoreError):
-                unanswered.append(entry)
+                tick.unanswered.append(entry)
                 continue
             entry.run_id = ""
             if entry.known is not None:
                 self._learn(entry, entry.known, now_ms)
         return [entry for entry in claims if entry not in late]
 
-    def _ask(self, batch: list[Entry], unanswered: list[Entry]) -> list[ActiveRun]:
-        """One call; who got no answer, because a part of Redis is away, joins `unanswered`."""
+    def _ask(self, batches: list[list[Entry]], tick: Tick) -> None:
+        """One call. What the last one has answered is taken in while this one is on its way, and
+        each of its batches while Redis is at the next.
+        """
         sent_at = self._clock.trust()
-        asks = [entry.ask() for entry in batch]
+        asked = [[entry.ask() for entry in batch] for batch in batches]
+        tick.asked = batches.copy()
+        meanwhile = None if tick.answered is None else partial(self._take_in_all, tick)
         try:
-            answers = self._store.claim(asks)
-        except StoreError:
-            self._ask_again([*unanswered, *batch])
-            raise
-        started = []
-        self._call_took = self._clock.trust() - sent_at
-        # As of the question: this process may have stood still since, and a lease has not.
+            for asks, answers in zip(
+                asked, self._store.claim_in_a_row(asked, meanwhile), strict=True
+            ):
+                if asks is asked[0]:
+                    self._call_took = self._clock.trust() - sent_at
+                # As of the question: this process may have stood still since, and a lease has not.
+                tick.answered = Answered(tick.asked.pop(0), asks, answers, sent_at)
+                if tick.asked:
+                    self._take_in_all(tick)
+        finally:
+            if tick.asked:
+                self._take_in_all(tick)  # what was answered before it went wrong
+
+    def _take_in_all(self, tick: Tick) -> None:
+        """The answers of the last call; who got none, because a part of Redis is away, is asked
+        about again.
+        """
+        if tick.answered is None:
+            return
+        batch, asks, answers, sent_at = tick.answered
+        tick.answered = None
         as_of_ms = self._clock.at_ms(sent_at)
         for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
-                unanswered.append(entry)
+                tick.unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
             self._touches.answered(entry.definition.name)
@@ -287,12 +335,11 @@ class Scheduler:
                 entry.has_told(ask.note)
             active = self._take_in(entry, answer, sent_at, as_of_ms)
             if active is not None:
-                started.append(active)
-        return started
+                tick.started.append(active)
 
     def _ask_again(self, unanswered: list[Entry]) -> None:
         """In the next tick: not in this one, which would knock at a closed door over and over."""
-        for entry in unanswered:
+        for entry in reversed(unanswered):  # the first is put before all others last
             if entry.run_id:
                 self._agenda.put_first(entry)
             elif entry.at_ms is None:  # taken from the agenda, not merely looked at
@@ -313,6 +360,8 @@ class Scheduler:
             self._agenda.shelve(entry)
             self._notices.corrupt(entry.definition, answer.problem)
             return None
+        if answer.status is Status.AGAIN and self._executor.runs_here(answer.known.running):
+            return None  # asked twice, and started the first time
         claimed = answer.status in (Status.CLAIMED, Status.AGAIN)
         if claimed and entry.in_future:
             logger.warning(

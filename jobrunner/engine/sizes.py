@@ -1,25 +1,29 @@
-"""How many of the jobs that are due one call asks about. Pure.
+"""How many of the jobs that are due one call asks about, and in which batches. Pure.
 
-A tick begins with small calls: what the first ones have claimed runs while Redis is at the next.
-They grow, for each call has a price of its own, up to a size that holds up the web requests beside
-it for three milliseconds or so. But where a call takes long, because the hub is busy with requests
-or Redis is far, each one is worth as much as it can hold.
+The batches of a call are sent together: Redis is at the next while this process takes in the last.
+A tick begins with small ones, so that the first runs begin soon. They grow, for each batch has a
+price of its own, up to a size that holds up the web requests beside it for three milliseconds or
+so. But where a call takes long, because the hub is busy with requests or Redis is far, each one is
+worth as much as it can hold.
 """
 
 from __future__ import annotations
 
-#: The size of the first two calls of a tick; of each two that follow it is twice as much.
-_SMALLEST = 50
+#: The batches of the first call of a tick, and of all that follow.
+_ROWS = ((20, 80), (100, 100))
 
-#: The largest.
-LARGEST = 200
+#: Those of a call where calls take long.
+_LARGE = (200, 200)
 
 #: From so many seconds on a call takes long.
 _LONG = 0.005
 
+#: Every call asks about so many at least, if they are due.
+LEAST = min(map(sum, _ROWS))
 
-def size(turn: int, took: float) -> int:
-    """Of the call number `turn` of a tick, counted from 0; `took`: what the last one took, in
-    seconds.
+
+def sizes(turn: int, took: float) -> tuple[int, ...]:
+    """The batches of the call number `turn` of a tick, counted from 0; `took`: how long the first
+    answers of the last one took, in seconds.
     """
-    return LARGEST if took > _LONG else min(_SMALLEST << min(turn // 2, 8), LARGEST)
+    return _LARGE if took > _LONG else _ROWS[min(turn, len(_ROWS) - 1)]

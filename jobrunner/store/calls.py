@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
@@ -119,6 +119,25 @@ class Calls:
             if isinstance(value, Exception):
                 replies[slot] = Reply(_store_error(value, (slot,)), acknowledged)
         return replies
+
+    def _sent_in_a_row(
+        self,
+        script: scripts.Script,
+        batches: Iterable[Batch],
+        meanwhile: Callable[[], object] | None,
+    ) -> Iterator[Any]:
+        """The value of each batch as soon as it is there, where all keys are of one slot. The link
+        is told.
+        """
+        self._refuse_if_forked()
+        try:
+            for value in self._servers.run_in_a_row(script, batches, meanwhile):
+                self.link.answered((self._home,))
+                yield value
+        except (RedisError, OSError) as error:
+            problem = _store_error(error, (self._home,))
+            self._tell_of(problem)
+            raise problem from error
 
     def _told(self, replies: Mapping[int, Reply], *, replicated: bool = False) -> dict[int, Any]:
         """The values of the replies, of which the link is told."""

@@ -10,7 +10,7 @@ costs the others nothing, and the next call looks up who serves its slots by the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -98,6 +98,11 @@ class ClusterServers:
             for slot, batch in batches.items()
         ]
         return dict(zip(batches, self._send(requests, replicas), strict=True))
+
+    def run_in_a_row(
+        self, script: Script, batches: Iterable[Batch], meanwhile: Callable[[], object] | None
+    ) -> Iterator[Any]:
+        raise NotImplementedError("the keys of several jobs are of several slots")
 
     def ask(self, requests: Sequence[tuple[int, Words]]) -> list[Any]:
         replies = self._send([_Request(slot, words) for slot, words in requests], None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..clock import RedisClock
@@ -106,18 +106,10 @@ class RedisStore(Calls):
         """
         groups = self._grouped([ask.definition for ask in asks])
         groups.setdefault(self._home, ())
-        batches = {slot: self._claim_batch(slot) for slot in groups}
-        written = self._written
-        if len(written) > _MOST_WRITTEN:
-            written.clear()
-        for slot, indexes in groups.items():
-            batch = batches[slot]
-            for definition, run_id, version, early_until_ms, due_ms, note, _ in map(
-                asks.__getitem__, indexes
-            ):
-                keys = definition.keys
-                written[keys.sync_key] = of_job = keys.written()
-                batch.add_job(of_job, f"{run_id} {version} {early_until_ms} {due_ms} {note}")
+        batches = {
+            slot: self._claims_of([asks[i] for i in indexes], slot)
+            for slot, indexes in groups.items()
+        }
         sent_at = self._clock.trust()
         replies = self._sent(scripts.claim, batches, self._replicas)
         if self._replicas is not None:
@@ -125,17 +117,33 @@ class RedisStore(Calls):
         values = self._told(replies, replicated=self._replicas is not None)
         self._hear(values, sent_at)
         self._hear_of_fleet(values.get(self._home))
-        self._hear_of_control(values.get(self._home))
-        lease_ms = self._lease_ms
 
         def read(indexes: Sequence[int], value: Any) -> list[Answer | StoreError]:
-            now_ms = value[1]
-            return [
-                raw if isinstance(raw, StoreError) else answer_of(asks[i], raw, now_ms, lease_ms)
-                for i, raw in zip(indexes, value[_BEFORE_ANSWERS:], strict=True)
-            ]
+            return self._answers(value, [asks[i] for i in indexes])
 
         return in_order(groups, values, read, len(asks))
+
+    def claim_in_a_row(
+        self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
+    ) -> Iterator[list[Answer | StoreError]]:
+        """Claim several batches, each as `claim` does, and give the answers of each as soon as
+        they are there; on a single server the batches are sent together, so that it is at the
+        next while this process takes in the last. `meanwhile` is called before the first answers
+        are waited for.
+        """
+        if len(batches) == 1 or self._replicas is not None or not self._servers.undivided:
+            if meanwhile is not None:
+                meanwhile()
+            for asks in batches:
+                yield self.claim(asks)
+            return
+        sent = (self._claims_of(asks, self._home) for asks in batches)
+        sent_at = self._clock.trust()
+        values = self._sent_in_a_row(scripts.claim, sent, meanwhile)
+        for asks, value in zip(batches, values, strict=True):
+            self._hear({self._home: value}, sent_at)
+            self._hear_of_fleet(value)
+            yield self._answers(value, asks)
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         """Undo claims whose runs never started; False: it was not the running run."""
@@ -317,9 +325,10 @@ class RedisStore(Calls):
 
     # -- claims ------------------------------------------------------------------------------
 
-    def _claim_batch(self, slot: int) -> Batch:
+    def _claims_of(self, asks: Sequence[Ask], slot: int) -> Batch:
+        """What the script takes that claims."""
         keys = (self._fleet.instances, self._fleet.control) if slot == self._home else ()
-        return Batch(
+        batch = Batch(
             keys,
             (
                 self._injected_ms(),
@@ -330,13 +339,28 @@ class RedisStore(Calls):
                 self._control_read,
             ),
         )
+        written = self._written
+        if len(written) > _MOST_WRITTEN:
+            written.clear()
+        for definition, run_id, version, early_until_ms, due_ms, note, _ in asks:
+            of_job = written[definition.keys.sync_key] = definition.keys.written()
+            batch.add_job(of_job, f"{run_id} {version} {early_until_ms} {due_ms} {note}")
+        return batch
+
+    def _answers(self, value: Any, asks: Sequence[Ask]) -> list[Answer | StoreError]:
+        """What the script says to each ask."""
+        now_ms, lease_ms = value[1], self._lease_ms
+        return [
+            raw if isinstance(raw, StoreError) else answer_of(ask, raw, now_ms, lease_ms)
+            for ask, raw in zip(asks, value[_BEFORE_ANSWERS:], strict=True)
+        ]
 
     def _hear_of_fleet(self, value: Any) -> None:
-        if isinstance(value, list):
-            self.living = max(1, value[3])
-
-    def _hear_of_control(self, value: Any) -> None:
-        told = control_of(value[2]) if isinstance(value, list) else None
+        """How many live, and what people have touched."""
+        if not isinstance(value, list):
+            return
+        self.living = max(1, value[3])
+        told = control_of(value[2])
         if told is not None:
             self._control_read = told.newest
             self.on_control(told)

@@ -6,7 +6,7 @@ server did not know, and what a Cluster redirected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import redis
@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from .scripts import Script
-from .wire import Batch, command, exchange
+from .wire import Batch, command, exchange, exchanging
 
 #: A command, word by word.
 Words = tuple[Any, ...]
@@ -62,6 +62,14 @@ class Servers(Protocol):
         self, script: Script, batches: Mapping[int, Batch], replicas: Replicas | None = None
     ) -> dict[int, Reply]:
         """Run `script` once in each slot, with the batch that belongs there."""
+
+    def run_in_a_row(
+        self, script: Script, batches: Iterable[Batch], meanwhile: Callable[[], object] | None
+    ) -> Iterator[Any]:
+        """Run `script` with each of the batches, where all keys are of one slot: sent one after
+        the other, each written when the one before is on its way. Gives the answers as they come;
+        `meanwhile` is called before the first of them is waited for.
+        """
 
     def ask(self, requests: Sequence[tuple[int, Words]]) -> list[Any]:
         """The answer to each command, sent to its slot; an exception where one went wrong."""
@@ -126,6 +134,28 @@ class OneServer:
         ((slot, batch),) = batches.items()
         try:
             return {slot: _run(self._source.client(), script, batch, replicas)}
+        except (RedisError, OSError) as error:
+            self._doubt_after(error)
+            raise
+
+    def run_in_a_row(
+        self, script: Script, batches: Iterable[Batch], meanwhile: Callable[[], object] | None
+    ) -> Iterator[Any]:
+        sent: list[Batch] = []
+
+        def commands() -> Iterator[bytes]:
+            for batch in batches:
+                sent.append(batch)
+                yield script.command(batch)
+
+        try:
+            client = self._source.client()
+            for batch_number, answer in enumerate(exchanging(client, commands(), meanwhile)):
+                if isinstance(answer, NoScriptError):
+                    answer = _run(client, script, sent[batch_number], None).value
+                elif isinstance(answer, Exception):
+                    raise answer
+                yield answer
         except (RedisError, OSError) as error:
             self._doubt_after(error)
             raise

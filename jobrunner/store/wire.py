@@ -7,7 +7,7 @@ is written as one, and all of them are encoded together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -64,20 +64,52 @@ def exchange(client: redis.Redis, commands: Sequence[bytes]) -> list[Any]:
     """Send commands in one round trip, and once. Returns what each was answered; a refusal is its
     `ResponseError`. Raises the errors of the connection, after which that is closed.
     """
-    pool: Any = client.connection_pool
-    connection = pool.get_connection(*_NAMED)
-    try:
-        connection.send_packed_command([b"".join(commands)])
-        return [_answer(connection) for _ in commands]
-    except BaseException:  # a timeout of the caller too: its answer must not reach the next one
-        connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
+    with _Talk(client) as talk:
+        talk.send(b"".join(commands), len(commands))
+        return [talk.answer() for _ in commands]
 
 
-def _answer(connection: Any) -> Any:
-    try:
-        return connection.read_response()
-    except ResponseError as refused:
-        return refused
+def exchanging(
+    client: redis.Redis, commands: Iterable[bytes], meanwhile: Callable[[], object] | None = None
+) -> Iterator[Any]:
+    """As `exchange` does, but with each answer as soon as it is there. Each command is on its way
+    before the next one is written: what Redis reads at once it answers at once, too. `meanwhile` is
+    called when all are sent, before the first answer is waited for.
+    """
+    with _Talk(client) as talk:
+        for one in commands:
+            talk.send(one, 1)
+        if meanwhile is not None:
+            meanwhile()
+        while talk.to_come:
+            yield talk.answer()
+
+
+class _Talk:
+    """A connection for one round trip."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool: Any = client.connection_pool
+        self._connection: Any = self._pool.get_connection(*_NAMED)
+        #: Answers.
+        self.to_come = 0
+
+    def __enter__(self) -> _Talk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.to_come:  # after a timeout of the caller too: none must reach the next one
+            self._connection.disconnect()
+        self._pool.release(self._connection)
+
+    def send(self, commands: bytes, number: int) -> None:
+        self.to_come += number
+        self._connection.send_packed_command([commands])
+
+    def answer(self) -> Any:
+        try:
+            answer = self._connection.read_response()
+        except ResponseError as refused:
+            answer = refused
+        self.to_come -= 1
+        return answer

@@ -86,7 +86,7 @@ class Server:
         state = self._value(keys.state) or {}
         lease, ends_at = self._value(keys.lease), self._ends_at(keys.lease)
         second = self._value(keys.sync_key)
-        run, last_ms = state.get(b"run"), state.get(b"last_ms")
+        run, last_ms = state.get(b"run") or None, state.get(b"last_ms")
         last = None
         if second is not None:
             same = last_ms is not None and int(last_ms) // 1000 == int(second)

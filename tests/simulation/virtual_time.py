@@ -15,6 +15,8 @@ from typing import Any
 
 import gevent
 
+from jobrunner.engine import pauses
+
 #: A moment's worth of pending callbacks; more is a loop that does not end.
 _MOST_ROUNDS = 10_000
 
@@ -146,10 +148,11 @@ class VirtualTime:
         hub = self._hub = gevent.get_hub()
         real = hub.loop
         hub.loop = self._loop = _Loop(real, self)
+        turn, pauses.turn = pauses.turn, gevent.sleep  # whose timers are as fine as need be
         try:
             yield
         finally:
-            hub.loop = real
+            hub.loop, pauses.turn = real, turn
 
 
 class _Loop:

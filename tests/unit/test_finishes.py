@@ -124,6 +124,7 @@ class TestHeldBack:
         assert [] == instance.calls
 
         instance.executor.let_go()
+        instance.turns()
         assert [40] == instance.calls
         assert instance.executor.free_slots == 1000
 
@@ -137,6 +138,7 @@ class TestHeldBack:
             patched.setattr(instance.executor, "let_go", lambda: None)
             instance.claim(range(1, 41))
         instance.executor.let_go()
+        instance.turns()
 
         assert [41] == instance.calls
 
@@ -149,14 +151,15 @@ class TestHeldBack:
         assert 40 == len(instance.executor.active())
 
     def test_not_when_they_are_many(self, instance: Instance) -> None:
-        instance.start(150)
+        instance.start(250)
         instance.executor.hold_back()
         instance.end()
 
         assert instance.calls
-        assert 50 >= len(instance.executor.active())
+        assert 150 >= len(instance.executor.active())
         instance.executor.let_go()
-        assert 150 == sum(instance.calls)
+        instance.turns()
+        assert 250 == sum(instance.calls)
 
     def test_after_that_an_end_is_sent_at_once_again(self, instance: Instance) -> None:
         instance.start(2)
@@ -175,6 +178,7 @@ class TestHeldBack:
         instance.end()
         instance.is_away = True
         instance.executor.let_go()
+        instance.turns()
         assert 3 == len(instance.executor.active())
 
         instance.is_away = False

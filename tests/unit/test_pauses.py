@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobrunner.clock import RedisClock
+from jobrunner.clock import Clock, RedisClock
+from jobrunner.engine import pauses
 from jobrunner.engine.agenda import Agenda, Entry
 from jobrunner.engine.pauses import Pauses
 
@@ -16,6 +17,9 @@ from .agendas import NOON, agenda_of, job
 
 #: Seconds, and ms.
 CHECK, CHECK_MS = 10.0, 10_000
+
+#: So many seconds before something is due it wakes, and waits for the rest of them.
+AHEAD = 0.0015
 
 
 class Sleeper:
@@ -32,7 +36,7 @@ class Sleeper:
         self._is_rung = True
 
     def sleep(self, seconds: float) -> bool:
-        self.slept.append(round(seconds, 4))
+        self.slept.append(round(seconds, 6))
         ends = self.now + seconds
         if self.meanwhile:
             after, happens = self.meanwhile.pop(0)
@@ -47,11 +51,11 @@ class Sleeper:
 class Loop:
     """The pauses of a scheduler with two jobs, of which nothing is known yet."""
 
-    def __init__(self, *, up: bool = True) -> None:
+    def __init__(self, *, up: bool = True, injected: Clock | None = None) -> None:
         self.sleeper = Sleeper()
         self.agenda: Agenda = agenda_of(job("a"), job("b"))
         self.agenda.take_due(NOON, 100, 100)
-        clock = RedisClock(trust=lambda: self.sleeper.now)
+        clock = RedisClock(lambda: injected, trust=lambda: self.sleeper.now)
         clock.heard(NOON, 0.0)
         store: Any = SimpleNamespace(link=SimpleNamespace(up=up), living=1)
         self.pauses = Pauses(self.agenda, store, clock, check_interval=CHECK, instance="one")
@@ -68,6 +72,9 @@ class Loop:
         self.agenda.put(self.entry(name), NOON + ms)
         self.pauses.reconsider()
 
+    def pass_(self, seconds: float) -> None:
+        self.sleeper.now += seconds
+
     def stop(self) -> None:
         self.is_stopping = True
         self.pauses.end()
@@ -82,11 +89,11 @@ class TestHowLong:
     def test_until_something_is_due(self) -> None:
         loop = Loop()
         loop.due_in("a", 2500)
-        assert [2.5] == loop.sleep()
+        assert [2.5 - AHEAD] == loop.sleep()
 
     def test_for_the_check_interval_at_most(self) -> None:
         loop = Loop()
-        loop.due_in("a", CHECK_MS + 1)
+        loop.due_in("a", CHECK_MS + 5)
         assert [CHECK] == loop.sleep()
 
     def test_for_the_check_interval_when_nothing_is_known(self) -> None:
@@ -107,7 +114,7 @@ class TestHowLong:
         loop = Loop()
         loop.sleeper.now = 0.0004
         loop.due_in("a", 1500)
-        assert [1.4996] == loop.sleep()
+        assert [1.4996 - AHEAD] == loop.sleep()
 
 
 class TestWhatWakes:
@@ -116,8 +123,8 @@ class TestWhatWakes:
         loop.due_in("a", 5000)
         loop.sleeper.meanwhile = [(1.0, lambda: loop.due_in("b", 3000))]
 
-        assert [5.0, 2.0] == loop.sleep()  # one claim, at its due time
-        assert pytest.approx(3.0) == loop.sleeper.now
+        assert [5.0 - AHEAD, 2.0 - AHEAD] == loop.sleep()  # one claim, at its due time
+        assert pytest.approx(3.0 - AHEAD) == loop.sleeper.now
 
     def test_and_what_is_due_sooner_still(self) -> None:
         loop = Loop()
@@ -127,7 +134,7 @@ class TestWhatWakes:
             (1.0, lambda: loop.due_in("a", 3500)),
         ]
 
-        assert [CHECK, 8.0, 2.0, 0.5] == loop.sleep()
+        assert [CHECK, 8.0 - AHEAD, 2.0 - AHEAD, 0.5 - AHEAD] == loop.sleep()
 
     def test_however_often_it_is_woken_it_ends_after_the_check_interval(self) -> None:
         loop = Loop()
@@ -140,14 +147,14 @@ class TestWhatWakes:
         loop.due_in("a", 5000)
         loop.sleeper.meanwhile = [(1.0, lambda: loop.due_in("b", 6000))]
 
-        assert [5.0] == loop.sleep()
+        assert [5.0 - AHEAD] == loop.sleep()
 
     def test_what_is_due_at_once_ends_it(self) -> None:
         loop = Loop()
         loop.due_in("a", 5000)
         loop.sleeper.meanwhile = [(1.0, lambda: loop.due_in("b", 0))]
 
-        assert [5.0] == loop.sleep()
+        assert [5.0 - AHEAD] == loop.sleep()
         assert 1.0 == loop.sleeper.now
 
     def test_a_slot_for_who_waits_for_one_ends_it(self) -> None:
@@ -163,7 +170,7 @@ class TestWhatWakes:
         loop.due_in("a", 5000)
         loop.sleeper.meanwhile = [(1.0, loop.stop)]
 
-        assert [5.0] == loop.sleep()
+        assert [5.0 - AHEAD] == loop.sleep()
         assert 1.0 == loop.sleeper.now
 
     def test_while_redis_is_away_any_news_does(self) -> None:
@@ -181,4 +188,52 @@ class TestWhatWakes:
         loop.agenda.take_due(NOON + 1000, 100, 100)
         loop.due_in("b", 3000)
 
-        assert [5.0, 2.0] == loop.sleep()
+        assert [5.0 - AHEAD, 2.0 - AHEAD] == loop.sleep()
+
+
+class TestComing:
+    def test_what_it_woke_for_is_waited_for_to_its_very_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = Loop()
+        loop.due_in("a", 5000)
+        loop.sleep()
+        monkeypatch.setattr(pauses, "turn", lambda left: loop.pass_(0.0001))
+
+        coming = loop.pauses.coming()
+        assert coming is not None
+        assert NOON + 5000 == coming.due_ms
+        loop.pauses.wait_for(coming)
+
+        assert 5.0 <= loop.sleeper.now < 5.0002
+        assert loop.pauses.coming() is None  # one pause, one time
+
+    def test_nothing_is_when_it_woke_too_late(self) -> None:
+        loop = Loop()
+        loop.due_in("a", 5000)
+        loop.sleep()
+        loop.pass_(0.0015)
+
+        assert loop.pauses.coming() is None
+
+    def test_nor_when_it_was_woken_long_before(self) -> None:
+        loop = Loop()
+        loop.due_in("a", 5000)
+        loop.sleeper.meanwhile = [(1.0, loop.stop)]
+        loop.sleep()
+
+        assert loop.pauses.coming() is None
+
+    def test_nor_where_one_due_time_follows_close_upon_another(self) -> None:
+        loop = Loop()
+        loop.due_in("a", 20)
+
+        assert [0.02] == loop.sleep()
+        assert loop.pauses.coming() is None
+
+    def test_nor_by_an_injected_clock(self) -> None:
+        loop = Loop(injected=lambda: NOON / 1000)
+        loop.due_in("a", 5000)
+
+        assert [5.0] == loop.sleep()
+        assert loop.pauses.coming() is None

@@ -16,7 +16,7 @@ from jobrunner.errors import StoreError
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.run import Run
 from jobrunner.schedules import every
-from jobrunner.store.answers import Report
+from jobrunner.store.answers import Known, Report
 from tests.support.wait import wait_for
 
 JOB = JobDefinition.of(FunctionJob(lambda ctx: None, every(hours=1), name="work"), "shop")
@@ -49,7 +49,8 @@ def board(store: Store) -> ProgressBoard:
 
 def run(name: str = "run-1") -> ActiveRun:
     lease, made = Lease(JOB, name, 1e12), Run(name, "work", "one", 1, 1.0, 1.0)
-    return ActiveRun(JOB, made, lease, lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
+    known = Known(None, None, None, 0)
+    return ActiveRun(JOB, made, lease, known, lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
 
 
 def test_the_newest_of_each_run_goes_in_one_call(store: Store, board: ProgressBoard) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import gevent
 import pytest
 
 from jobrunner import StoreError
-from jobrunner.engine.sizes import LARGEST
+from jobrunner.engine.pauses import Coming
+from jobrunner.engine.sizes import sizes
 from jobrunner.store.redis import MAX_BATCH
 
 from .agendas import MINUTE, NOON
@@ -30,17 +32,17 @@ class TestWhatIsDue:
         fleet = Fleet(1300)
         fleet.scheduler.tick()
 
-        sizes = [len(call) for call in fleet.calls]
-        assert sizes[0] < LARGEST == sizes[-2]
-        assert all(one <= other for one, other in pairwise(sizes[:-1]))
+        found = [len(call) for call in fleet.calls]
+        assert found[0] < max(sizes(9, 0.0)) == found[-2]
+        assert all(one <= other for one, other in pairwise(found[:-1]))
 
     def test_after_a_slow_call_each_is_as_large_as_it_may_be(self) -> None:
         fleet = Fleet(500)
         fleet.call_takes = 0.05
         fleet.scheduler.tick()
-        first = len(fleet.calls[0])
+        rest = 500 - sum(sizes(0, 0.0))
 
-        assert [first, 200, 200, 100 - first] == [len(call) for call in fleet.calls]
+        assert [*sizes(0, 0.0), 200, rest - 200] == [len(call) for call in fleet.calls]
 
     def test_no_more_is_claimed_than_there_are_slots(self) -> None:
         fleet = Fleet(500, slots=130)
@@ -76,15 +78,21 @@ class TestWhatIsDue:
 
 
 class TestEndsMeanwhile:
-    def test_are_held_back_from_the_second_call_on_and_let_go_behind_the_last(self) -> None:
+    def test_are_held_back_while_more_than_one_batch_is_asked_about_and_let_go_then(self) -> None:
         fleet = Fleet(60)
         fleet.scheduler.tick()
-        sizes = [len(call) for call in fleet.calls]
 
-        expected: list[object] = [sizes[0]]
-        for size in sizes[1:]:
-            expected += ["hold back", size]
-        assert [*expected, "let go"] == fleet.events
+        assert ["hold back", *map(len, fleet.calls), "let go"] == fleet.events
+
+    def test_what_one_batch_was_granted_begins_while_the_next_is_asked_about(self) -> None:
+        fleet = Fleet(300)
+        begun: list[int] = []
+        fleet.on_claim = lambda: begun.append(len(fleet.runs))
+        fleet.scheduler.tick()
+
+        first, second = sizes(0, 0.0)
+        # What the last batch of a call was granted begins while the next call is on its way.
+        assert [0, first, first + second] == begun[:3]
 
     def test_are_let_go_when_redis_does_not_answer(self) -> None:
         fleet = Fleet(60)
@@ -115,3 +123,63 @@ def test_what_got_no_answer_is_asked_again_with_its_run_ids_before_the_others() 
     again = [(ask.definition.name, ask.run_id) for call in fleet.calls for ask in call]
     assert {(ask.definition.name, ask.run_id) for ask in lost} == set(again[: len(lost)])
     assert due_first(200, len(first) + len(lost)) == [name for name, _ in again[len(lost) :]]
+
+
+@pytest.mark.parametrize(
+    "error", [StoreError("this Redis is away"), gevent.Timeout(), SystemExit()]
+)
+def test_so_it_is_whatever_ends_the_tick(error: BaseException) -> None:
+    fleet = Fleet(200)
+    fleet.fails_at, fleet.fails_with = {2}, error
+    with pytest.raises(type(error)):
+        fleet.scheduler.tick()
+    asked = [ask.run_id for call in fleet.calls for ask in call]
+    fleet.forget()
+    fleet.fails_at = set()
+    fleet.scheduler.tick()
+
+    again = [ask.run_id for call in fleet.calls for ask in call]
+    assert asked[20:] == again[:80]
+    assert 180 == len(again) == len(set(again))
+
+
+def test_a_claim_that_is_answered_twice_is_one_run() -> None:
+    fleet = Fleet(1)
+    fleet.scheduler.tick()
+    (run,) = fleet.runs
+    entry = fleet.scheduler._agenda.entry(run.job)
+    assert entry is not None
+    entry.run_id = run.id
+    fleet.scheduler._agenda.put_first(entry)
+    fleet.says_again = True
+    fleet.scheduler.tick()
+
+    assert run.id == fleet.calls[-1][0].run_id
+    assert [run] == fleet.runs
+
+
+class TestComing:
+    def test_is_put_together_before_its_time_and_asked_about_then(self) -> None:
+        fleet = Fleet(0)
+        fleet.register("job", NOON)
+        fleet.trust = MINUTE / 1000 - 0.001
+        fleet.scheduler.tick()
+        fleet.forget()
+        asked_at: list[float] = []
+        fleet.on_claim = lambda: asked_at.append(fleet.trust)
+
+        fleet.waits_for_coming()
+        fleet.scheduler.tick(coming=Coming(NOON + MINUTE + 1, MINUTE / 1000 + 0.001))
+
+        assert ["job"] == [run.job for run in fleet.runs]
+        assert [MINUTE / 1000 + 0.001] == asked_at
+
+    def test_is_left_when_the_instance_stops_meanwhile(self) -> None:
+        fleet = Fleet(3)
+        fleet.waits_for_coming(lambda: setattr(fleet.scheduler, "is_stopping", True))
+        fleet.scheduler.tick(coming=Coming(NOON + 3 * MINUTE, fleet.trust + 0.001))
+        assert [] == fleet.calls
+
+        fleet.scheduler.is_stopping = False
+        fleet.scheduler.tick()
+        assert due_first(3) == [run.job for run in fleet.runs]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from jobrunner import StoreError, every
 from jobrunner.clock import RedisClock
+from jobrunner.engine.pauses import Coming
 from jobrunner.engine.scheduler import Scheduler
 from jobrunner.job import FunctionJob
 from jobrunner.registry import Registry
@@ -28,7 +29,6 @@ class Fleet:
     def __init__(self, number: int, *, slots: int = 10_000) -> None:
         self.trust = 0.0
         self.free_slots = slots
-        self.in_vain = False
         #: What happened, in order: calls of so many jobs, "hold back", "let go".
         self.events: list[Any] = []
         self.on_over: Any = None
@@ -36,6 +36,10 @@ class Fleet:
         self.runs: list[Run] = []
         self.call_takes = 0.0
         self.fails_at: set[int] = set()
+        self.fails_with: BaseException = StoreError("this Redis is away")
+        #: Called at each call, before it is answered.
+        self.on_claim: Callable[[], object] = lambda: None
+        self.says_again = False
         self.link = SimpleNamespace(up=True)
         self.living = 1
         self.registry = Registry("shop")
@@ -70,6 +74,15 @@ class Fleet:
         self.events.clear()
         self.runs.clear()
 
+    def waits_for_coming(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Waiting for what is coming takes as long as it should, but no time of the test's."""
+
+        def wait_for(coming: Coming) -> None:
+            meanwhile()
+            self.trust = coming.at
+
+        self.scheduler._pauses.wait_for = wait_for  # type: ignore[method-assign]
+
     def asked(self) -> list[str]:
         return [ask.definition.name for call in self.calls for ask in call]
 
@@ -84,13 +97,24 @@ class Fleet:
         self.calls.append(asks)
         self.events.append(len(asks))
         self.trust += self.call_takes
+        self.on_claim()
         if len(self.calls) in self.fails_at:
-            raise StoreError("this Redis is away")
+            raise self.fails_with
         return [self.answer(ask) for ask in asks]
+
+    def claim_in_a_row(
+        self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
+    ) -> Iterator[list[Answer]]:
+        if meanwhile is not None:
+            meanwhile()
+        for asks in batches:
+            yield self.claim(asks)
 
     def answer(self, ask: Ask) -> Answer:
         name = ask.definition.name
         known = self.known[name]
+        if self.says_again:
+            return Answer(Status.AGAIN, known, None, 1, ask.due_ms, "")
         if known.running:
             return Answer(Status.HELD, known, None, 0, 0, "")
         if not ask.run_id:
@@ -106,10 +130,13 @@ class Fleet:
     def active(self) -> list[Any]:
         return []
 
-    def start(self, definition: object, run: Run, lease: object) -> Run:
+    def start(self, definition: object, run: Run, lease: object, known: object) -> Run:
         self.free_slots -= 1
         self.runs.append(run)
         return run
+
+    def runs_here(self, run_id: str | None) -> bool:
+        return any(run.id == run_id for run in self.runs)
 
     def hold_back(self) -> None:
         self.events.append("hold back")
