@@ -22,26 +22,28 @@ if TYPE_CHECKING:
 class ActiveRun:
     """One claimed run of this instance, until Redis has acknowledged its end."""
 
-    __slots__ = (
-        "_extra",
-        "_progress",
-        "_trust",
-        "cut_by",
-        "deadline",
-        "definition",
-        "ended",
-        "fence",
-        "greenlet",
-        "in_body",
-        "interruptible",
-        "known",
-        "lease",
-        "overtime",
-        "pause",
-        "run",
-        "stop_reason",
-        "told_at",
-    )
+    #: Why the whole run has to end.
+    stop_reason: RunStopped | None = None
+    #: Why the attempt has to end: its time is over.
+    overtime: RunTimedOutError | None = None
+    #: Trust seconds at which the time of the attempt is over.
+    deadline: float | None = None
+    #: Trust seconds at which it was told to stop.
+    told_at = 0.0
+    #: What the attempt had been told when the user's code ended.
+    cut_by: RunStopped | None = None
+    #: Whether the user's code is running: only then may something be thrown into it.
+    in_body = False
+    #: A native thread can only be told.
+    interruptible = True
+    #: Ends the pause between two attempts.
+    pause: Event | None = None
+    #: One for all attempts, so that they know of one another's commits.
+    fence: Fence | None = None
+    #: Over here, though Redis may not have acknowledged it.
+    ended = False
+    greenlet: gevent.Greenlet | None = None
+    _extra: dict[str, object] | None = None
 
     def __init__(
         self,
@@ -53,35 +55,13 @@ class ActiveRun:
         progress: ProgressBoard,
     ) -> None:
         self.definition = definition
-        self._trust = trust
-        self._progress = progress
         #: As its attempt sees it: each has a number of its own.
         self.run = run
         self.lease = lease
         #: What was known of the job when it was claimed.
         self.known = known
-        #: Why the whole run has to end.
-        self.stop_reason: RunStopped | None = None
-        #: Why the attempt has to end: its time is over.
-        self.overtime: RunTimedOutError | None = None
-        #: Trust seconds at which the time of the attempt is over.
-        self.deadline: float | None = None
-        #: Trust seconds at which it was told to stop.
-        self.told_at = 0.0
-        #: What the attempt had been told when the user's code ended.
-        self.cut_by: RunStopped | None = None
-        #: Whether the user's code is running: only then may something be thrown into it.
-        self.in_body = False
-        #: A native thread can only be told.
-        self.interruptible = True
-        #: Ends the pause between two attempts.
-        self.pause: Event | None = None
-        #: One for all attempts, so that they know of one another's commits.
-        self.fence: Fence | None = None
-        #: Over here, though Redis may not have acknowledged it.
-        self.ended = False
-        self.greenlet: gevent.Greenlet | None = None
-        self._extra: dict[str, object] | None = None
+        self._trust = trust
+        self._progress = progress
 
     @property
     def extra(self) -> dict[str, object]:

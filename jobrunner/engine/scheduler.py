@@ -8,7 +8,6 @@ from the answer, and asked again in the same tick only if the job is still due.
 from __future__ import annotations
 
 import logging
-import os
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -26,9 +25,10 @@ from ..signals import (
     job_claimed,
     send_nothing,
 )
-from ..store.answers import Announced, Answer, Known, Status
+from ..store.answers import Answer, Known, Status
 from ..store.redis import RedisStore
 from .agenda import Agenda, Entry
+from .announcer import Announcer
 from .by_hand import claim_by_hand
 from .conditions import Conditions
 from .due import LONG_AGO_MS
@@ -41,6 +41,9 @@ from .tick import Answered, Tick
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
+
+#: Who wakes so many seconds late has stood still, or is in a very busy hub.
+_STOOD_STILL = 0.1
 
 
 class Scheduler:
@@ -69,16 +72,15 @@ class Scheduler:
         self._instance = instance
         self._clock = clock
         self._resync_interval = resync_interval
-        self._host, self._tags = platform.node(), tags
         self._conditions = conditions or Conditions()
         self._conditions.on_change = self._reconsider
         self._notify = notify
         self._notices = Notices(notify, quarantine_after)
+        self._announcer = Announcer(registry, store, platform.node(), tags, self._notices)
         self._agenda = Agenda(int(check_interval * 1000), quarantine_after)
         self._pauses = Pauses(
             self._agenda, store, clock, check_interval=check_interval, instance=instance
         )
-        self._seen_version = -1
         self._last_tick: float | None = None
         self._looks_owed = 0.0
         #: Seconds from the sending of the last call until its answer was here.
@@ -167,11 +169,8 @@ class Scheduler:
         """
         tick = Tick(looks)
         try:
-            if coming is not None:
-                self._put_together(tick, coming)
-                self._pauses.wait_for(coming)
-                if not self._goes_on():
-                    return []
+            if coming is not None and not self._await(coming, tick):
+                return []
             # Every job once, and again what turned out to be due: a bound, not an expectation.
             for turn in range(2 * (len(self._agenda) // LEAST + 4)):
                 batches = self._next_batches(tick, turn)
@@ -192,13 +191,22 @@ class Scheduler:
             self._ask_again(tick.without_answer())
         return tick.started
 
-    def _put_together(self, tick: Tick, coming: Coming) -> None:
-        """The claims of what comes due in a moment, for one call."""
+    def _await(self, coming: Coming, tick: Tick) -> bool:
+        """Put together one call about what comes due in a moment, and wait for its time. False: by
+        then this instance stops.
+        """
+        as_of_ms = max(coming.due_ms, self._clock.now_ms() or 0)  # it may be overdue by a delay
         for most in sizes(0, self._call_took):
-            batch = self._batch(tick, most, coming.due_ms)
+            batch = self._batch(tick, most, as_of_ms)
             if not batch:
                 break
             tick.ready.append(batch)
+        self._pauses.wait_for(coming)
+        if self._clock.trust() - coming.at > _STOOD_STILL:
+            # Some may be too late by now to be run at all: put together anew.
+            self._ask_again(tick.without_answer())
+            tick.ready.clear()
+        return self._goes_on()
 
     def _next_batches(self, tick: Tick, turn: int) -> list[list[Entry]]:
         """What is asked together: what is due, and looks. The first time something is asked in any
@@ -212,39 +220,9 @@ class Scheduler:
         return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
 
     def _follow_registry(self) -> None:
-        version = self._registry.version
-        if self._seen_version == version:
-            return
-        announced = self._announce()
-        for name, before in announced.items():
-            if before.moved_from is not None:
-                self._notices.moved(self._registry.get(name), before.moved_from)
-        self._introduce()
-        since_ms = {name: before.since_ms for name, before in announced.items()}
-        self._agenda.sync(filter(self._is_ours, self._registry), since_ms)
-        self._seen_version = version
-
-    def _introduce(self) -> None:
-        try:
-            self._store.introduce(self._host, os.getpid(), self._tags)
-        except StoreError as error:
-            if not self._store.link.up:
-                raise
-            logger.error("This instance cannot be introduced: %s", error)
-
-    def _is_ours(self, definition: JobDefinition) -> bool:
-        policies = definition.policies
-        return policies.enabled and policies.may_run_on(self._host, self._tags)
-
-    def _announce(self) -> dict[str, Announced]:
-        try:
-            return self._store.announce(list(self._registry))
-        except StoreError as error:
-            if not self._store.link.up:
-                raise
-            # A key of a wrong type: others do not see our jobs, and the jobs run all the same.
-            logger.error("The jobs cannot be announced: %s", error)
-            return {}
+        since_ms = self._announcer.news()
+        if since_ms is not None:
+            self._agenda.sync(filter(self._announcer.is_ours, self._registry), since_ms)
 
     def _looks(self, everything: bool) -> list[Entry]:
         """The jobs to look at besides: all of them, or the slice that the time passed owes."""

@@ -142,7 +142,11 @@ class World:
             self._greenlets: list[gevent.Greenlet] = []
             patches: list[tuple[Any, str, Any]] = [
                 (keeper_module, "_KeeperThread", self._thread),
-                (scheduler_module, "new_id", lambda: f"r{next(ids)}"),
+                (
+                    scheduler_module,
+                    "new_ids",
+                    lambda number: [f"r{next(ids)}" for _ in range(number)],
+                ),
                 (controls_module, "new_id", lambda: f"q{next(requests)}"),
                 # Nothing of the engine may go by the wall clock of its process: it is wrong.
                 (system_time, "time", self._wall_clock),

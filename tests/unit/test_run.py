@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from jobrunner import Outcome, Run
-from jobrunner.run import new_id
+from jobrunner.run import new_id, new_ids
 
 
 def test_ids_are_printable_and_never_the_same() -> None:
@@ -50,3 +50,10 @@ def test_an_outcome_is_its_word() -> None:
 
     assert words == [str(outcome) for outcome in Outcome]
     assert Outcome.LEASE_LOST is Outcome("lease_lost")
+
+
+def test_several_ids_are_as_many_different_ones_of_the_same_kind() -> None:
+    ids = new_ids(50)
+    assert 50 == len(set(ids))
+    assert {len(new_id())} == set(map(len, ids))
+    assert [] == new_ids(0)

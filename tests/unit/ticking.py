@@ -65,8 +65,8 @@ class Fleet:
         self.trust = DUE
         self.forget()
 
-    def register(self, name: str, last_ms: int) -> None:
-        self.registry.register(FunctionJob(nothing, every(minutes=1), name=name))
+    def register(self, name: str, last_ms: int, **policies: Any) -> None:
+        self.registry.register(FunctionJob(nothing, every(minutes=1), name=name, **policies))
         self.known[name] = Known(last_ms, NOON, None, 0)
 
     def forget(self) -> None:
@@ -74,12 +74,14 @@ class Fleet:
         self.events.clear()
         self.runs.clear()
 
-    def waits_for_coming(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Waiting for what is coming takes as long as it should, but no time of the test's."""
+    def waits_for_coming(
+        self, meanwhile: Callable[[], object] = lambda: None, *, late_by: float = 0.0
+    ) -> None:
+        """Waiting for what is coming takes no time of the test's, whatever it takes of others'."""
 
         def wait_for(coming: Coming) -> None:
             meanwhile()
-            self.trust = coming.at
+            self.trust = coming.at + late_by
 
         self.scheduler._pauses.wait_for = wait_for  # type: ignore[method-assign]
 
@@ -109,6 +111,9 @@ class Fleet:
             meanwhile()
         for asks in batches:
             yield self.claim(asks)
+
+    def give_back(self, claims: Sequence[object]) -> list[bool]:
+        return [False] * len(claims)
 
     def answer(self, ask: Ask) -> Answer:
         name = ask.definition.name
