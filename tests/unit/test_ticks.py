@@ -186,14 +186,13 @@ class TestComing:
 
     def test_is_put_together_anew_by_who_stood_still_meanwhile(self) -> None:
         fleet = Fleet(1)
+        fleet.trust = 50.0
         fleet.register("with grace", NOON, grace=30)
         fleet.scheduler.tick()
         fleet.forget()
-        fleet.trust += 60
+        fleet.trust = 60.0
 
         fleet.waits_for_coming(late_by=40)
-        fleet.scheduler.tick(
-            coming=Coming(NOON + round(1000 * fleet.trust) + 1, fleet.trust + 0.001)
-        )
+        fleet.scheduler.tick(coming=Coming(NOON + MINUTE + 1, 60.001))
 
         assert ["job 0"] == [run.job for run in fleet.runs]
