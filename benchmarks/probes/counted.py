@@ -81,8 +81,8 @@ def go_round(client: redis.Redis, kind: str, jobs: int, rounds: int) -> None:
             while instance.executor.active():
                 gevent.sleep(0)
         else:
-            scheduler._looks_owed = LOOKS  # a fixed slice, whatever the time that passed
-            scheduler._last_tick = None
+            scheduler._look._owed = LOOKS  # a fixed slice, whatever the time that passed
+            scheduler._look._last = None
             scheduler.tick()
     expected = rounds * jobs if kind == "runs" else 0
     if ran != expected:

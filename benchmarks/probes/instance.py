@@ -58,7 +58,7 @@ def main(url: str, jobs: int, kind: str, watch: float) -> None:
     }
     if watch:
         found["idle"] = _cpu_share(watch)
-        app.extensions["jobrunner"].instance().scheduler._resync_interval = float("inf")
+        app.extensions["jobrunner"].instance().scheduler._look._resync_interval = float("inf")
         found["without_looks"] = _cpu_share(watch)
     runner.stop(app=app)
     print(json.dumps(found))

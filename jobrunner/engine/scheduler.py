@@ -36,6 +36,7 @@ from .executor import ActiveRun, Executor
 from .keeper import Lease, LeaseKeeper
 from .notices import Notices, parse_error
 from .pauses import Coming, Pauses
+from .rolling import RollingLook
 from .sizes import LEAST, sizes
 from .tick import Answered, Tick
 from .touches import Touches
@@ -71,18 +72,16 @@ class Scheduler:
         self._keeper = keeper
         self._instance = instance
         self._clock = clock
-        self._resync_interval = resync_interval
         self._conditions = conditions or Conditions()
         self._conditions.on_change = self._reconsider
         self._notify = notify
         self._notices = Notices(notify, quarantine_after)
         self._announcer = Announcer(registry, store, platform.node(), tags, self._notices)
         self._agenda = Agenda(int(check_interval * 1000), quarantine_after)
+        self._look = RollingLook(self._agenda, clock, resync_interval)
         self._pauses = Pauses(
             self._agenda, store, clock, check_interval=check_interval, instance=instance
         )
-        self._last_tick: float | None = None
-        self._looks_owed = 0.0
         #: Seconds from the sending of the last call until its answer was here.
         self._call_took = 0.0
         self.is_stopping = False
@@ -90,7 +89,7 @@ class Scheduler:
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
         executor.on_over = self._over
-        self._touches = Touches(self._names, self._entry_of)
+        self._touches = Touches(self._agenda, executor)
         store.on_control = self._touches.hear
 
     def loop(self, lives: Callable[[], bool] = lambda: True) -> None:
@@ -122,7 +121,8 @@ class Scheduler:
             for entry, known, as_of_ms in self._agenda.going_on(self._clock.now_ms() or 0):
                 self._learn(entry, known, as_of_ms)
             try:
-                return self._ask_in_turns(self._looks(everything) + self._touches.owed(), coming)
+                looks = self._look.owed(everything) + self._touches.owed()
+                return self._ask_in_turns(looks, coming)
             finally:
                 self._executor.let_go()
 
@@ -223,20 +223,6 @@ class Scheduler:
         since_ms = self._announcer.news()
         if since_ms is not None:
             self._agenda.sync(filter(self._announcer.is_ours, self._registry), since_ms)
-
-    def _looks(self, everything: bool) -> list[Entry]:
-        """The jobs to look at besides: all of them, or the slice that the time passed owes."""
-        now = self._clock.trust()
-        passed = 0.0 if self._last_tick is None else now - self._last_tick
-        self._last_tick = now
-        if everything:
-            self._looks_owed = 0.0
-            self._agenda.put_off_no_more()
-            return self._agenda.everything()
-        self._looks_owed += len(self._agenda) * min(1.0, passed / self._resync_interval)
-        number = int(self._looks_owed)
-        self._looks_owed -= number
-        return self._agenda.take_slice(number)
 
     def _batch(self, tick: Tick, most: int, as_of_ms: int | None = None) -> list[Entry]:
         """What to ask in one batch: `most` of what is due (at `as_of_ms`, if it is to be sent then)
@@ -409,21 +395,6 @@ class Scheduler:
         if entry is not None:
             entry.not_before_ms = LONG_AGO_MS
         self.look_at(name)
-
-    def _names(self) -> list[str]:
-        """Of the jobs that this instance has to do with."""
-        ours = [entry.definition.name for entry in self._agenda.everything()]
-        return ours + [active.definition.name for active in self._executor.active()]
-
-    def _entry_of(self, name: str) -> Entry | None:
-        """The job of that name; of one that was taken away and still runs here an entry to look
-        at, for somebody may want to stop it.
-        """
-        entry = self._agenda.entry(name)
-        if entry is not None:
-            return entry
-        running = [a.definition for a in self._executor.active() if a.definition.name == name]
-        return Entry(running[0]) if running else None
 
     # -- between ticks -----------------------------------------------------------------------
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..store.answers import Control
-from .agenda import Entry
+from .agenda import Agenda, Entry
+from .executor import Executor
 
 
 class Touches:
     """Looks that are owed: the stream tells of a touch once, and the look after it may fail."""
 
-    def __init__(
-        self, names: Callable[[], Iterable[str]], entry_of: Callable[[str], Entry | None]
-    ) -> None:
-        self._names = names
-        self._entry_of = entry_of
+    def __init__(self, agenda: Agenda, executor: Executor) -> None:
+        self._agenda = agenda
+        self._executor = executor
         self._heard: dict[str, None] = {}
         self._owed: dict[str, None] = {}
 
@@ -49,3 +48,18 @@ class Touches:
             else:
                 found.append(entry)
         return found
+
+    def _names(self) -> list[str]:
+        """Of the jobs that this instance has to do with."""
+        ours = [entry.definition.name for entry in self._agenda.everything()]
+        return ours + [active.definition.name for active in self._executor.active()]
+
+    def _entry_of(self, name: str) -> Entry | None:
+        """The job of that name; of one that was taken away and still runs here an entry to look
+        at, for somebody may want to stop it.
+        """
+        entry = self._agenda.entry(name)
+        if entry is not None:
+            return entry
+        running = [a.definition for a in self._executor.active() if a.definition.name == name]
+        return Entry(running[0]) if running else None

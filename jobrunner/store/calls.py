@@ -31,6 +31,10 @@ from .wire import Batch
 
 logger = logging.getLogger("jobrunner")
 
+#: Jobs in one call at most: 10,000 in a script block Redis for 140 to 190 ms, and Lua's unpack
+#: fails.
+MAX_BATCH = 500
+
 
 class Calls:
     """Calls through one client, to the servers of one namespace. Built after fork, used by one

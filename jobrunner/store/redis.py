@@ -7,7 +7,6 @@ whose head states keys, arguments and answer. What becomes of a call, and of its
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,10 +16,8 @@ from ..errors import StoreError
 from ..job import JobDefinition
 from ..keys import JobKeys
 from ..run import HistoryEntry, Outcome
-from ..status import InstanceStatus
 from . import scripts
 from .answers import (
-    Announced,
     Answer,
     Ask,
     Control,
@@ -32,16 +29,13 @@ from .answers import (
     answer_of,
     control_of,
     controlled_of,
-    described,
     entry_of,
     finish_of,
-    instance_of,
     is_claim,
     peek_of,
-    since_of,
-    text,
 )
-from .calls import Calls
+from .calls import MAX_BATCH as MAX_BATCH
+from .census import Census
 from .connect import Client
 from .link import TooFewReplicasError
 from .replies import in_order, values_of
@@ -53,9 +47,6 @@ logger = logging.getLogger("jobrunner")
 #: Entries of the control stream, about: who misses more than that looks at all jobs.
 CONTROL_LENGTH = 1000
 
-#: Jobs in one script at most: 10,000 block Redis for 140 to 190 ms, and Lua's unpack fails.
-MAX_BATCH = 500
-
 #: What the claiming script tells before its answers: two times, CONTROL and FLEET.
 _BEFORE_ANSWERS = 4
 
@@ -66,7 +57,7 @@ _MOST_WRITTEN = 2 * MAX_BATCH
 _BEFORE_ENDS = 2
 
 
-class RedisStore(Calls):
+class RedisStore(Census):
     """The fleet's shared state, through one client. Built after fork, used by one thread."""
 
     def __init__(
@@ -82,8 +73,7 @@ class RedisStore(Calls):
         replicas: Replicas | None = None,
         history_age_ms: int | None = None,
     ) -> None:
-        super().__init__(client, namespace, clock)
-        self._instance = instance
+        super().__init__(client, namespace, instance, clock)
         self._lease_ms = lease_ms
         self._history = history
         self._history_age_ms = history_age_ms
@@ -216,36 +206,6 @@ class RedisStore(Calls):
         token: int = self._told(self._sent(scripts.token, {slot: batch}))[slot]
         return token or None
 
-    def announce(self, definitions: Sequence[JobDefinition]) -> dict[str, Announced]:
-        """Write the definitions for other processes to read.
-
-        Returns, by name, what is drawn from what stood there before.
-        """
-        announced: dict[str, Announced] = {}
-        now_ms = self.now_ms()
-        for start in range(0, len(definitions), MAX_BATCH):
-            chunk = definitions[start : start + MAX_BATCH]
-            before = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
-            written: list[str] = []
-            for definition, raw in zip(chunk, before, strict=True):
-                words, announced[definition.name] = described(
-                    definition, raw, now_ms, self._instance
-                )
-                written += (definition.name, words)
-            self._command("HSET", self._fleet.jobs, *written)
-        self._look_at_eviction()
-        return announced
-
-    def since(self, definitions: Sequence[JobDefinition]) -> list[int | None]:
-        """When the fleet first saw the schedule of each, in ms; None: it has not."""
-        now_ms = self.now_ms()
-        found: list[int | None] = []
-        for start in range(0, len(definitions), MAX_BATCH):
-            chunk = definitions[start : start + MAX_BATCH]
-            told = self._command("HMGET", self._fleet.jobs, *(d.name for d in chunk))
-            found += [since_of(d, raw, now_ms) for d, raw in zip(chunk, told, strict=True)]
-        return found
-
     def control(self, definition: JobDefinition, what: str, *arguments: str) -> Controlled:
         """Do what a person asks of a job, and let the fleet know: `control.lua` says what."""
         slot = self._slot_of(definition)
@@ -254,48 +214,6 @@ class RedisStore(Calls):
         if answer.status == "done":
             self._spread_the_word(definition.name)
         return answer
-
-    def introduce(self, host: str, pid: int, tags: tuple[str, ...]) -> None:
-        """Say where this instance lives, and forget that of those that live no more."""
-        seconds, micros = self._command("TIME")
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
-        self._command("ZADD", self._fleet.instances, now_ms, self._instance)
-        # In this order: who comes meanwhile is among the living before it says where.
-        told = [text(one) for one in self._command("HKEYS", self._fleet.hosts)]
-        living = {text(one) for one in self._command("ZRANGE", self._fleet.instances, 0, -1)}
-        gone = [one for one in told if one not in living]
-        if gone:
-            self._command("HDEL", self._fleet.hosts, *gone)
-        words = {"host": host, "pid": pid, "tags": tags, "started_ms": now_ms}
-        self._command("HSET", self._fleet.hosts, self._instance, json.dumps(words))
-
-    def instances(self) -> list[InstanceStatus]:
-        """The instances that live, those that were seen last first."""
-        members = self._command("ZRANGE", self._fleet.instances, 0, -1, "WITHSCORES")
-        pairs = members if not members or isinstance(members[0], tuple | list) else None
-        if pairs is None:
-            pairs = list(zip(members[::2], members[1::2], strict=True))
-        hosts = self._command("HGETALL", self._fleet.hosts)
-        told = {text(instance): raw for instance, raw in hosts.items()}
-        found = [
-            instance_of(text(one), float(score), told.get(text(one), "")) for one, score in pairs
-        ]
-        return sorted(found, key=lambda instance: -instance.last_seen)
-
-    def forget_instance(self) -> None:
-        """Take this instance off the list of those that live."""
-        self._command("ZREM", self._fleet.instances, self._instance)
-        self._command("HDEL", self._fleet.hosts, self._instance)
-
-    def now_ms(self) -> int:
-        """The time that decides what is due, in milliseconds; asked for when not known yet."""
-        now_ms = self._clock.now_ms()
-        if now_ms is None:
-            sent_at = self._clock.trust()
-            seconds, micros = self._command("TIME")
-            self._clock.heard(seconds * 1000 + micros / 1000, sent_at)
-            now_ms = int(seconds * 1000 + micros / 1000)
-        return now_ms
 
     def peek(self, keys: Sequence[JobKeys]) -> list[Peek]:
         """Read what Redis holds of jobs, as it is, in batches."""
@@ -356,11 +274,12 @@ class RedisStore(Calls):
         ]
 
     def _hear_of_fleet(self, value: Any) -> None:
-        """How many live, and what people have touched."""
-        if not isinstance(value, list):
-            return
-        self.living = max(1, value[3])
-        told = control_of(value[2])
+        if isinstance(value, list):
+            self.living = max(1, value[3])
+            self._hear_of_control(value[2])
+
+    def _hear_of_control(self, value: Any) -> None:
+        told = control_of(value)
         if told is not None:
             self._control_read = told.newest
             self.on_control(told)

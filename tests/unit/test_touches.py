@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from jobrunner.engine.agenda import Entry
+from types import SimpleNamespace
+from typing import Any
+
 from jobrunner.engine.touches import Touches
 from jobrunner.store.answers import Control
 
-from .agendas import job, names
+from .agendas import agenda_of, job, names
 
 
 class Ours:
     def __init__(self, *jobs: str) -> None:
-        self.entries = {name: Entry(job(name)) for name in jobs}
-        self.touches = Touches(lambda: list(self.entries), self.entries.get)
+        self.agenda = agenda_of(*map(job, jobs))
+        executor: Any = SimpleNamespace(active=list)
+        self.touches = Touches(self.agenda, executor)
 
     def hear(self, *named: str, everything: bool = False) -> None:
         self.touches.hear(Control("1-1", everything, named))
@@ -83,6 +86,6 @@ def test_no_job_of_ours_is_not_owed() -> None:
     ours.hear("elsewhere", "a")
     assert ["a"] == ours.owed()
 
-    ours.entries["elsewhere"] = Entry(job("elsewhere"))
+    ours.agenda.sync([job("a"), job("elsewhere")], {})
 
     assert ["a"] == ours.owed()
