@@ -12,6 +12,7 @@ from ..clock import RedisClock
 from ..store.redis import RedisStore
 from .agenda import Agenda
 from .alarm import Alarm
+from .busy import BUSY, wait_here
 from .spread import delay
 
 #: The shortest pause, in seconds: the resolution of due times.
@@ -61,6 +62,8 @@ class Pauses:
         #: What it sleeps for is due then; None: it does not sleep for anything that is known.
         self._until_ms: float | None = None
         self._coming: Coming | None = None
+        #: By how much the last pause was longer than it was to be.
+        self._late = 0.0
 
     def end(self) -> None:
         """There is work: end the pause."""
@@ -77,11 +80,17 @@ class Pauses:
         """Until something may be due, and at most for the check interval. Who is woken because
         something comes due sooner than it did sleeps on until then.
         """
-        until = self._clock.trust() + self._check_interval
-        while self.alarm.sleep(self._seconds(until - self._clock.trust())):
+        trust = self._clock.trust
+        until = trust() + self._check_interval
+        while True:
+            ends = trust() + (seconds := self._seconds(until - trust()))
+            if not self.alarm.sleep(seconds):
+                self._late = trust() - ends
+                break
             if is_stopping() or self._until_ms is None or self._is_work_here():
                 break
         self._until_ms = None
+        self._store.servers.patience = wait_here if self._late > BUSY else None
 
     def coming(self) -> Coming | None:
         """What comes due in a moment, if the last pause was for that."""
@@ -115,7 +124,8 @@ class Pauses:
             until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
             until_due += delay(self._chance, self._store.living, self._check_interval)
             # How fast an injected clock goes nobody knows.
-            if until_due > _WORTH_IT and self._clock.injected_ms() is None:
+            is_worth_it = until_due > _WORTH_IT and self._late <= BUSY
+            if is_worth_it and self._clock.injected_ms() is None:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
                 until_due -= _AHEAD
             seconds = min(seconds, until_due)

@@ -28,7 +28,7 @@ from ..clock import Clock, trust_seconds
 from .scripts import Script
 from .sentinel import RESTED_SECONDS, Address
 from .servers import Replicas, Reply, Words, send_together
-from .wire import Batch, command, exchange
+from .wire import Batch, Wait, command, exchange
 
 #: How often a command is sent on: it may be moved, then asked for, then not be known there.
 _MOST_TURNS = 5
@@ -64,6 +64,7 @@ class ClusterServers:
 
     in_process = False
     undivided = False
+    patience: Wait | None = None  # and stays so: several nodes are waited for, one after the other
 
     def __init__(
         self,

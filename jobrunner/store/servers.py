@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 
 from .scripts import Script
-from .wire import Batch, command, exchange, exchanging
+from .wire import Batch, Wait, command, exchange, exchanging
 
 #: A command, word by word.
 Words = tuple[Any, ...]
@@ -54,6 +54,9 @@ class Servers(Protocol):
 
     #: Whether all keys are of one slot, 0.
     undivided: bool
+
+    #: How the answers of scripts are waited for; None: as a read of the connection waits.
+    patience: Wait | None
 
     def slot(self, key: str) -> int:
         """What of it holds `key`. Keys of one slot may be given to one script."""
@@ -119,6 +122,7 @@ class OneServer:
     """One server that holds everything: all keys are of one slot."""
 
     undivided = True
+    patience: Wait | None = None
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -133,7 +137,8 @@ class OneServer:
     ) -> dict[int, Reply]:
         ((slot, batch),) = batches.items()
         try:
-            return {slot: _run(self._source.client(), script, batch, replicas)}
+            client = self._source.client()
+            return {slot: _run(client, script, batch, replicas, self.patience)}
         except (RedisError, OSError) as error:
             self._doubt_after(error)
             raise
@@ -150,9 +155,10 @@ class OneServer:
 
         try:
             client = self._source.client()
-            for batch_number, answer in enumerate(exchanging(client, commands(), meanwhile)):
+            answers = exchanging(client, commands(), meanwhile, wait=self.patience)
+            for number, answer in enumerate(answers):
                 if isinstance(answer, NoScriptError):
-                    answer = _run(client, script, sent[batch_number], None).value
+                    answer = _run(client, script, sent[number], None, self.patience).value
                 elif isinstance(answer, Exception):
                     raise answer
                 yield answer
@@ -199,9 +205,15 @@ def is_in_process(client: redis.Redis) -> bool:
     return bool(client.connection_pool.connection_class.__module__.startswith("fakeredis"))
 
 
-def _run(client: redis.Redis, script: Script, batch: Batch, replicas: Replicas | None) -> Reply:
+def _run(
+    client: redis.Redis,
+    script: Script,
+    batch: Batch,
+    replicas: Replicas | None,
+    wait: Wait | None,
+) -> Reply:
     after = [] if replicas is None else [command(*replicas.words)]
-    answers = exchange(client, [script.command(batch), *after])
+    answers = exchange(client, [script.command(batch), *after], wait=wait)
     if isinstance(answers[0], NoScriptError):
         # Nothing was executed; what waited for replicas waited for nothing.
         answers = exchange(client, [script.command(batch, known=False), *after])

@@ -17,6 +17,10 @@ from redis.exceptions import ResponseError
 _NAMED = () if redis.VERSION >= (5, 3) else ("EVALSHA",)
 
 
+#: Given the descriptor of a connection, returns when something can be read there, or sooner.
+Wait = Callable[[int], object]
+
+
 def bulk(word: object) -> str:
     """One word of a command."""
     text = word if isinstance(word, str) else str(word)
@@ -60,23 +64,31 @@ class Batch:
         return "".join([*head, *self._keys, *self._arguments]).encode()
 
 
-def exchange(client: redis.Redis, commands: Sequence[bytes]) -> list[Any]:
+def exchange(
+    client: redis.Redis, commands: Sequence[bytes], *, wait: Wait | None = None
+) -> list[Any]:
     """Send commands in one round trip, and once. Returns what each was answered; a refusal is its
     `ResponseError`. Raises the errors of the connection, after which that is closed.
+
+    `wait` is called before each answer is read, and may wait for it in its own way.
     """
-    with _Talk(client) as talk:
+    with _Talk(client, wait) as talk:
         talk.send(b"".join(commands), len(commands))
         return [talk.answer() for _ in commands]
 
 
 def exchanging(
-    client: redis.Redis, commands: Iterable[bytes], meanwhile: Callable[[], object] | None = None
+    client: redis.Redis,
+    commands: Iterable[bytes],
+    meanwhile: Callable[[], object] | None = None,
+    *,
+    wait: Wait | None = None,
 ) -> Iterator[Any]:
     """As `exchange` does, but with each answer as soon as it is there. Each command is on its way
     before the next one is written: what Redis reads at once it answers at once, too. `meanwhile` is
     called when all are sent, before the first answer is waited for.
     """
-    with _Talk(client) as talk:
+    with _Talk(client, wait) as talk:
         for one in commands:
             talk.send(one, 1)
         if meanwhile is not None:
@@ -88,7 +100,8 @@ def exchanging(
 class _Talk:
     """A connection for one round trip."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, wait: Wait | None) -> None:
+        self._wait = wait
         self._pool: Any = client.connection_pool
         self._connection: Any = self._pool.get_connection(*_NAMED)
         #: Answers.
@@ -107,6 +120,9 @@ class _Talk:
         self._connection.send_packed_command([commands])
 
     def answer(self) -> Any:
+        connected = getattr(self._connection, "_sock", None)
+        if self._wait is not None and connected is not None:
+            self._wait(connected.fileno())
         try:
             answer = self._connection.read_response()
         except ResponseError as refused:

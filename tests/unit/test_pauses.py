@@ -31,6 +31,7 @@ class Sleeper:
         #: What happens so many seconds after a sleep began, sleep by sleep.
         self.meanwhile: list[tuple[float, Callable[[], None]]] = []
         self._is_rung = False
+        self.late_by = 0.0
 
     def ring(self) -> None:
         self._is_rung = True
@@ -44,7 +45,7 @@ class Sleeper:
             happens()
         was_rung, self._is_rung = self._is_rung, False
         if not was_rung:
-            self.now = ends
+            self.now = ends + self.late_by
         return was_rung
 
 
@@ -57,7 +58,8 @@ class Loop:
         self.agenda.take_due(NOON, 100, 100)
         clock = RedisClock(lambda: injected, trust=lambda: self.sleeper.now)
         clock.heard(NOON, 0.0)
-        store: Any = SimpleNamespace(link=SimpleNamespace(up=up), living=1)
+        self.servers = SimpleNamespace(patience=None)
+        store: Any = SimpleNamespace(link=SimpleNamespace(up=up), living=1, servers=self.servers)
         self.pauses = Pauses(self.agenda, store, clock, check_interval=CHECK, instance="one")
         self.pauses.alarm = self.sleeper  # type: ignore[assignment]
         self.is_stopping = False
@@ -71,6 +73,10 @@ class Loop:
         """As a run that is over does."""
         self.agenda.put(self.entry(name), NOON + ms)
         self.pauses.reconsider()
+
+    def ms(self) -> int:
+        """Milliseconds since noon."""
+        return round(self.sleeper.now * 1000)
 
     def pass_(self, seconds: float) -> None:
         self.sleeper.now += seconds
@@ -237,3 +243,39 @@ class TestComing:
 
         assert [5.0] == loop.sleep()
         assert loop.pauses.coming() is None
+
+
+class TestBusyHub:
+    """One that wakes the loop late, because it has requests to answer."""
+
+    def late(self, loop: Loop, seconds: float) -> None:
+        loop.due_in("a", loop.ms() + 5000)
+        loop.sleeper.late_by = seconds
+        loop.sleep()
+
+    def test_redis_is_waited_for_without_a_turn_of_it(self) -> None:
+        loop = Loop()
+        self.late(loop, 0.04)
+        assert loop.servers.patience is not None
+
+        self.late(loop, 0.001)
+        assert loop.servers.patience is None
+
+    def test_nothing_is_put_together_before_its_time(self) -> None:
+        loop = Loop()
+        self.late(loop, 0.04)
+        loop.sleeper.slept.clear()
+        loop.due_in("a", loop.ms() + 5000)
+
+        (slept,) = loop.sleep()
+        assert pytest.approx(5.0, abs=0.0006) == slept  # noon is a whole millisecond, now is none
+        assert loop.pauses.coming() is None
+
+    def test_who_was_woken_by_news_knows_no_better(self) -> None:
+        loop = Loop()
+        self.late(loop, 0.04)
+        loop.due_in("a", loop.ms() + 5000)
+        loop.sleeper.meanwhile = [(1.0, loop.stop)]
+        loop.sleep()
+
+        assert loop.servers.patience is not None

@@ -1,0 +1,28 @@
+"""What is done otherwise on a hub that is busy with requests.
+
+A turn of it takes as long as all requests that are ready to be answered, 40 ms and more, and Redis
+a part of that: who gives up the hub until Redis has answered is late by a turn. So the answer is
+waited for where it is asked for, and the requests wait for those few milliseconds.
+"""
+
+from __future__ import annotations
+
+import select
+
+from gevent import monkey
+
+#: A hub that wakes the loop so many seconds late is busy.
+BUSY = 0.005
+
+#: For so long an answer of Redis may hold up the hub; one that takes longer is waited for as ever.
+_MOST_MS = 5
+
+#: The system's own: gevent's would give up the hub.
+_poll = monkey.get_original("select", "poll")
+
+
+def wait_here(descriptor: int) -> None:
+    """Until something can be read, for a few milliseconds, and let nobody else go first."""
+    poll = _poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll(_MOST_MS)
