@@ -10,7 +10,7 @@ worth as much as it can hold.
 from __future__ import annotations
 
 #: The batches of the first call of a tick, and of all that follow.
-_ROWS = ((20, 80), (100, 100))
+_ROWS = ((30, 70), (100, 100))
 
 #: Those of a call where calls take long.
 _LARGE = (200, 200)
