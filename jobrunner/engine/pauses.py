@@ -65,6 +65,11 @@ class Pauses:
         #: By how much the last pause was longer than it was to be.
         self._late = 0.0
 
+    @property
+    def is_hub_busy(self) -> bool:
+        """Whether the hub woke the loop late the last time."""
+        return self._late > BUSY
+
     def end(self) -> None:
         """There is work: end the pause."""
         self.alarm.ring()
@@ -90,7 +95,7 @@ class Pauses:
             if is_stopping() or self._until_ms is None or self._is_work_here():
                 break
         self._until_ms = None
-        self._store.servers.patience = wait_here if self._late > BUSY else None
+        self._store.servers.patience = wait_here if self.is_hub_busy else None
 
     def coming(self) -> Coming | None:
         """What comes due in a moment, if the last pause was for that."""
@@ -124,7 +129,7 @@ class Pauses:
             until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
             until_due += delay(self._chance, self._store.living, self._check_interval)
             # How fast an injected clock goes nobody knows.
-            is_worth_it = until_due > _WORTH_IT and self._late <= BUSY
+            is_worth_it = until_due > _WORTH_IT and not self.is_hub_busy
             if is_worth_it and self._clock.injected_ms() is None:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
                 until_due -= _AHEAD

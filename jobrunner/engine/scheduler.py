@@ -8,6 +8,7 @@ from the answer, and asked again in the same tick only if the job is still due.
 from __future__ import annotations
 
 import logging
+import math
 import platform
 from collections.abc import Callable
 from functools import partial
@@ -196,7 +197,7 @@ class Scheduler:
         then this instance stops.
         """
         as_of_ms = max(coming.due_ms, self._clock.now_ms() or 0)  # it may be overdue by a delay
-        for most in sizes(0, self._call_took):
+        for most in self._sizes(0):
             batch = self._batch(tick, most, as_of_ms)
             if not batch:
                 break
@@ -212,12 +213,16 @@ class Scheduler:
         """What is asked together: what is due, and looks. The first time something is asked in any
         case: that tells the fleet that this instance lives.
         """
-        for most in sizes(turn, self._call_took)[len(tick.ready) :]:
+        for most in self._sizes(turn)[len(tick.ready) :]:
             batch = self._batch(tick, most)
             if not batch:
                 break
             tick.ready.append(batch)
         return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
+
+    def _sizes(self, turn: int) -> tuple[int, ...]:
+        # On a busy hub a call takes long, though its first answer is waited for without a turn.
+        return sizes(turn, math.inf if self._pauses.is_hub_busy else self._call_took)
 
     def _follow_registry(self) -> None:
         since_ms = self._announcer.news()

@@ -70,7 +70,8 @@ def exchange(
     """Send commands in one round trip, and once. Returns what each was answered; a refusal is its
     `ResponseError`. Raises the errors of the connection, after which that is closed.
 
-    `wait` is called before each answer is read, and may wait for it in its own way.
+    `wait` is called before the first answer is read, and may wait for it in its own way; of the
+    others a part may have been read with it.
     """
     with _Talk(client, wait) as talk:
         talk.send(b"".join(commands), len(commands))
@@ -120,9 +121,10 @@ class _Talk:
         self._connection.send_packed_command([commands])
 
     def answer(self) -> Any:
+        wait, self._wait = self._wait, None
         connected = getattr(self._connection, "_sock", None)
-        if self._wait is not None and connected is not None:
-            self._wait(connected.fileno())
+        if wait is not None and connected is not None:
+            wait(connected.fileno())
         try:
             answer = self._connection.read_response()
         except ResponseError as refused:
