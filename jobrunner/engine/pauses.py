@@ -127,9 +127,11 @@ class Pauses:
             # Nothing that comes due after that is a reason to wake, though the delay is not over.
             self._until_ms = min(next_ms, self._until_ms)
             until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
-            until_due += delay(self._chance, self._store.living, self._check_interval)
-            # How fast an injected clock goes nobody knows.
-            is_worth_it = until_due > _WORTH_IT and not self.is_hub_busy
+            waits = delay(self._chance, self._store.living, self._check_interval)
+            until_due += waits
+            # Who comes later by chance need not come to the millisecond; and how fast an injected
+            # clock goes nobody knows.
+            is_worth_it = until_due > _WORTH_IT and not waits and not self.is_hub_busy
             if is_worth_it and self._clock.injected_ms() is None:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
                 until_due -= _AHEAD

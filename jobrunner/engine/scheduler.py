@@ -196,7 +196,7 @@ class Scheduler:
         """Put together one call about what comes due in a moment, and wait for its time. False: by
         then this instance stops.
         """
-        as_of_ms = max(coming.due_ms, self._clock.now_ms() or 0)  # it may be overdue by a delay
+        as_of_ms = max(coming.due_ms, self._clock.now_ms() or 0)  # it may be overdue
         for most in self._sizes(0):
             batch = self._batch(tick, most, as_of_ms)
             if not batch:

@@ -59,8 +59,10 @@ class Loop:
         clock = RedisClock(lambda: injected, trust=lambda: self.sleeper.now)
         clock.heard(NOON, 0.0)
         self.servers = SimpleNamespace(patience=None)
-        store: Any = SimpleNamespace(link=SimpleNamespace(up=up), living=1, servers=self.servers)
-        self.pauses = Pauses(self.agenda, store, clock, check_interval=CHECK, instance="one")
+        self.store: Any = SimpleNamespace(
+            link=SimpleNamespace(up=up), living=1, servers=self.servers
+        )
+        self.pauses = Pauses(self.agenda, self.store, clock, check_interval=CHECK, instance="one")
         self.pauses.alarm = self.sleeper  # type: ignore[assignment]
         self.is_stopping = False
 
@@ -235,6 +237,15 @@ class TestComing:
         loop.due_in("a", 20)
 
         assert [0.02] == loop.sleep()
+        assert loop.pauses.coming() is None
+
+    def test_nor_in_a_fleet_where_chance_says_who_comes_first(self) -> None:
+        loop = Loop()
+        loop.store.living = 4
+        loop.due_in("a", 5000)
+
+        (slept,) = loop.sleep()
+        assert slept > 5.0
         assert loop.pauses.coming() is None
 
     def test_nor_by_an_injected_clock(self) -> None:
