@@ -20,7 +20,7 @@ _SHORTEST = 0.001
 
 #: So many seconds before something comes due its claims are put together, to be sent in time: a
 #: timer of the hub goes off up to a millisecond late.
-_AHEAD = 0.0015
+_AHEAD = 0.00125
 
 #: But not after a shorter pause: for the rest of that time the hub goes round and round.
 _WORTH_IT = 0.05

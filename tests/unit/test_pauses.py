@@ -19,7 +19,7 @@ from .agendas import NOON, agenda_of, job
 CHECK, CHECK_MS = 10.0, 10_000
 
 #: So many seconds before something is due it wakes, and waits for the rest of them.
-AHEAD = 0.0015
+AHEAD = 0.00125
 
 
 class Sleeper:
