@@ -51,7 +51,7 @@ CONTROL_LENGTH = 1000
 _BEFORE_ANSWERS = 4
 
 #: Jobs whose keys are kept as they were written.
-_MOST_WRITTEN = 2 * MAX_BATCH
+_MOST_WRITTEN = 4 * MAX_BATCH
 
 #: What the finishing script tells before its answers: two times.
 _BEFORE_ENDS = 2
@@ -245,9 +245,9 @@ class RedisStore(Census):
 
     def _claims_of(self, asks: Sequence[Ask], slot: int) -> Batch:
         """What the script takes that claims."""
-        keys = (self._fleet.instances, self._fleet.control) if slot == self._home else ()
+        of_fleet = (self._fleet.instances, self._fleet.control) if slot == self._home else ()
         batch = Batch(
-            keys,
+            of_fleet,
             (
                 self._injected_ms(),
                 self._lease_ms,
@@ -261,7 +261,10 @@ class RedisStore(Census):
         if len(written) > _MOST_WRITTEN:
             written.clear()
         for definition, run_id, version, early_until_ms, due_ms, note, _ in asks:
-            of_job = written[definition.keys.sync_key] = definition.keys.written()
+            keys = definition.keys
+            of_job = keys.written()
+            if run_id:
+                written[keys.sync_key] = of_job
             batch.add_job(of_job, f"{run_id} {version} {early_until_ms} {due_ms} {note}")
         return batch
 
