@@ -195,6 +195,11 @@ class Agenda:
                 self._waiting[entry] = None
         return claims, looks
 
+    def take(self, entry: Entry) -> None:
+        """It is being asked about: the answer puts it again."""
+        self._waiting.pop(entry, None)
+        entry.at_ms = None
+
     def put(self, entry: Entry, at_ms: int) -> None:
         """Ask about the job at `at_ms`, and not at the moment that was put before."""
         if self._waiting:

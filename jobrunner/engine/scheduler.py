@@ -21,11 +21,7 @@ from ..job import JobDefinition
 from ..policies import DEFAULT
 from ..registry import Registry
 from ..run import Run, Skip, new_ids
-from ..signals import (
-    Notify,
-    job_claimed,
-    send_nothing,
-)
+from ..signals import Notify, job_claimed, send_nothing
 from ..store.answers import Answer, Known, Status
 from ..store.redis import RedisStore
 from .agenda import Agenda, Entry
@@ -221,8 +217,9 @@ class Scheduler:
         return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
 
     def _sizes(self, turn: int) -> tuple[int, ...]:
-        # On a busy hub a call takes long, though its first answer is waited for without a turn.
-        return sizes(turn, math.inf if self._pauses.is_hub_busy else self._call_took)
+        # On a busy hub a call takes long, though its answer is waited for without a turn.
+        row = sizes(turn, math.inf if self._pauses.is_hub_busy else self._call_took)
+        return row if self._store.takes_rows else (sum(row),)
 
     def _follow_registry(self) -> None:
         since_ms = self._announcer.news()
@@ -272,9 +269,8 @@ class Scheduler:
         tick.asked = batches.copy()
         meanwhile = None if tick.answered is None else partial(self._take_in_all, tick)
         try:
-            for asks, answers in zip(
-                asked, self._store.claim_in_a_row(asked, meanwhile), strict=True
-            ):
+            found = self._store.claim_in_a_row(asked, meanwhile)
+            for asks, answers in zip(asked, found, strict=True):
                 if asks is asked[0]:
                     self._call_took = self._clock.trust() - sent_at
                 # As of the question: this process may have stood still since, and a lease has not.
@@ -382,6 +378,7 @@ class Scheduler:
         if entry.known is not None and self._agenda.is_outdated(entry, now_ms):
             # It waited too long, for a slot or for this instance.
             self._learn(entry, entry.known, now_ms)
+            self._agenda.take(entry)  # it is in this call as a look, which puts it again
             return False
         when = policies.when
         if when is None:

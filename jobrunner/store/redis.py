@@ -113,19 +113,24 @@ class RedisStore(Census):
 
         return in_order(groups, values, read, len(asks))
 
+    @property
+    def takes_rows(self) -> bool:
+        """Whether several batches may be claimed in a row: on a single server, whose replicas are
+        not waited for.
+        """
+        return self._replicas is None and self._servers.undivided
+
     def claim_in_a_row(
         self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
     ) -> Iterator[list[Answer | StoreError]]:
         """Claim several batches, each as `claim` does, and give the answers of each as soon as
-        they are there; on a single server the batches are sent together, so that it is at the
-        next while this process takes in the last. `meanwhile` is called before the first answers
-        are waited for.
+        they are there: they are sent one after the other, so that Redis is at the next while this
+        process takes in the last. `meanwhile` is called before the first answers are waited for.
         """
-        if len(batches) == 1 or self._replicas is not None or not self._servers.undivided:
+        if len(batches) == 1:
             if meanwhile is not None:
                 meanwhile()
-            for asks in batches:
-                yield self.claim(asks)
+            yield self.claim(batches[0])
             return
         sent = (self._claims_of(asks, self._home) for asks in batches)
         sent_at = self._clock.trust()

@@ -113,7 +113,7 @@ def test_a_run_may_finish_and_keeps_its_lease_to_its_very_end(
     assert {started["run"]} == set(watch.holders(after=started["at"], before=ended["at"]))
     assert elsewhere["at"] > ended["at"]
     claimed = [event["started_at"] for event in one.events("ticked")]
-    assert max(claimed) <= stopping["wall"]
+    assert max(claimed) <= stopping["wall"] + 0.01  # told right before it stops
     history = observe(redis_url, "drain", "work").history("work")
     assert (started["run"], Outcome.SUCCEEDED) == (history[-1].run_id, history[-1].outcome)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -186,13 +186,10 @@ class NotingStore(RedisStore):
         with _about(kind, [(ask.definition, ask.run_id) for ask in asks]):
             return super().claim(asks)
 
-    def claim_in_a_row(
-        self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
-    ) -> Iterator[list[Answer | StoreError]]:
-        if meanwhile is not None:
-            meanwhile()
-        for asks in batches:
-            yield self.claim(asks)
+    @property
+    def takes_rows(self) -> bool:
+        """Each call is one command here, of which something may become."""
+        return False
 
     def give_back(self, claims: Sequence[tuple[JobDefinition, str]]) -> list[bool | StoreError]:
         with _about("give back", claims):

@@ -159,6 +159,21 @@ def test_a_claim_that_is_answered_twice_is_one_run() -> None:
     assert [run] == fleet.runs
 
 
+def test_what_is_too_late_to_be_claimed_is_looked_at_once() -> None:
+    fleet = Fleet(40)
+    fleet.trust = 50.0
+    fleet.register("with grace", NOON - 100, grace=30)
+    fleet.scheduler.tick()
+    fleet.forget()
+    fleet.trust = 200.0
+    fleet.scheduler.tick()
+
+    asked = [a.run_id for call in fleet.calls for a in call if a.definition.name == "with grace"]
+    assert "" == asked[0]
+    assert len(asked) == len(set(asked))
+    assert 41 == len({run.id for run in fleet.runs}) == len(fleet.runs)
+
+
 class TestComing:
     def test_is_put_together_before_its_time_and_asked_about_then(self) -> None:
         fleet = Fleet(0)

@@ -104,6 +104,8 @@ class Fleet:
             raise self.fails_with
         return [self.answer(ask) for ask in asks]
 
+    takes_rows = True
+
     def claim_in_a_row(
         self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
     ) -> Iterator[list[Answer]]:
