@@ -92,7 +92,7 @@ class ActiveRun:
             return LeaseLostError(
                 f"run {self.run.id} of job {self.run.job!r} cannot trust its lease any more"
             )
-        if self.deadline is not None and self.overtime is None and self.is_late(now):
+        if self.overtime is None and self.is_late(now):
             return self.timed_out()  # nobody could tell it yet: the hub is not free
         return self.overtime
 
@@ -113,8 +113,7 @@ class ActiveRun:
     def leave_body(self, now: float) -> None:
         """The user's code has ended at trust second `now`."""
         self.in_body = False
-        if self.deadline is not None:
-            if self.overtime is None and self.is_late(now):
-                self.overtime = self.timed_out()
-            self.deadline = None
-        self.cut_by = self.stop_reason or self.overtime
+        if self.overtime is None and self.is_late(now):
+            self.overtime = self.timed_out()
+        self.cut_by = self.told
+        self.deadline = None

@@ -78,19 +78,16 @@ class Entry:
             self.computed_from,
             self.early_until_ms,
             self.due_ms,
-            self.note if self._to_tell else "",
+            self.note,
             self.known,
         )
 
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
+        if not self._to_tell:
+            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
-
-    @property
-    def has_to_tell(self) -> bool:
-        """Whether there is something to note."""
-        return bool(self._to_tell)
 
     def tell(self, reason: str, *times_ms: int) -> bool:
         """Note something with one of the next asks; False: that was done."""
@@ -223,11 +220,8 @@ class Agenda:
 
     def shelve(self, entry: Entry) -> None:
         """Ask only when the rolling look comes by; nothing is known of the job."""
-        if self._waiting:
-            self._waiting.pop(entry, None)
-        if self._begun:
-            self._begun.pop(entry, None)
-        entry.at_ms = None
+        self.take(entry)
+        self._begun.pop(entry, None)
         entry.computed_from = UNKNOWN
 
     def begin(self, entry: Entry, known: Known, now_ms: int) -> None:
@@ -270,7 +264,7 @@ class Agenda:
                     moment_ms = min(moment_ms, expected_ms)
                 else:
                     entry.tell("overdue", since_ms)
-        self.put(entry, now_ms if entry.has_to_tell else moment_ms)
+        self.put(entry, now_ms if entry.note else moment_ms)
 
     def _quarantined_until_ms(self, known: Known) -> int:
         until_ms = quarantined_until_ms(

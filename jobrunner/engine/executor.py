@@ -287,16 +287,15 @@ class Executor:
             return  # the link has logged it; the next tick flushes again
 
     def _ending(self, active: ActiveRun, end: End, ended_at: float) -> Ending:
-        error = end.error
         return Ending(
             active.definition,
             active.run.id,
             active.known,
             end.outcome,
-            "" if error is None else described(error),
+            described(end.error),
             ended_at,
             active.run.attempt,
-            "" if error is None else traceback_of(error, self._max_traceback),
+            traceback_of(end.error, self._max_traceback),
             end.result,
         )
 

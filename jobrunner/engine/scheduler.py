@@ -192,12 +192,7 @@ class Scheduler:
         """Put together one call about what comes due in a moment, and wait for its time. False: by
         then this instance stops.
         """
-        as_of_ms = max(coming.due_ms, self._clock.now_ms() or 0)  # it may be overdue
-        for most in self._sizes(0):
-            batch = self._batch(tick, most, as_of_ms)
-            if not batch:
-                break
-            tick.ready.append(batch)
+        self._put_together(tick, 0, max(coming.due_ms, self._clock.now_ms() or 0))
         self._pauses.wait_for(coming)
         if self._clock.trust() - coming.at > _STOOD_STILL:
             # Some may be too late by now to be run at all: put together anew.
@@ -209,12 +204,16 @@ class Scheduler:
         """What is asked together: what is due, and looks. The first time something is asked in any
         case: that tells the fleet that this instance lives.
         """
+        self._put_together(tick, turn, self._clock.now_ms() or 0)
+        return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
+
+    def _put_together(self, tick: Tick, turn: int, now_ms: int) -> None:
+        """The batches of one call about what is due at `now_ms`, behind those that are ready."""
         for most in self._sizes(turn)[len(tick.ready) :]:
-            batch = self._batch(tick, most)
+            batch = self._batch(tick, most, now_ms)
             if not batch:
                 break
             tick.ready.append(batch)
-        return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
 
     def _sizes(self, turn: int) -> tuple[int, ...]:
         # On a busy hub a call takes long, though its answer is waited for without a turn.
@@ -226,11 +225,10 @@ class Scheduler:
         if since_ms is not None:
             self._agenda.sync(filter(self._announcer.is_ours, self._registry), since_ms)
 
-    def _batch(self, tick: Tick, most: int, as_of_ms: int | None = None) -> list[Entry]:
-        """What to ask in one batch: `most` of what is due (at `as_of_ms`, if it is to be sent then)
-        at most, claims with a run id before looks.
+    def _batch(self, tick: Tick, most: int, now_ms: int) -> list[Entry]:
+        """What to ask in one batch: `most` of what is due at most, claims with a run id before
+        looks.
         """
-        now_ms = (self._clock.now_ms() or 0) if as_of_ms is None else as_of_ms
         slots = self._executor.free_slots - tick.claims_open
         claims, looks = self._agenda.take_due(now_ms, max(0, slots), most)
         claims = self._still_in_time(claims, now_ms, tick)

@@ -1,4 +1,4 @@
-"""`RedisStore`: every Redis command of the library is here, and its scripts.
+"""`RedisStore`: what an instance asks of Redis about jobs, and the scripts that answer.
 
 The scripts decide, each in one atomic step and one round trip; `lua/` holds one file a script,
 whose head states keys, arguments and answer. What becomes of a call, and of its errors, stands in

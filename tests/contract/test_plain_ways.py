@@ -16,7 +16,7 @@ from jobrunner.errors import StoreError
 from jobrunner.job import JobDefinition
 from jobrunner.run import Outcome
 from jobrunner.store import scripts
-from jobrunner.store.answers import Answer, Ask, Ending, Finish
+from jobrunner.store.answers import Answer, Ask, Ending, Finish, Known
 from jobrunner.store.servers import OneServer, Reply
 
 from .fleet import MINUTE, NOON, Fleet
@@ -171,6 +171,25 @@ class Ways:
         self._patch.setattr(scripts, self._name, self._scripts[0])
         return found
 
+    def compare(
+        self,
+        job: JobDefinition,
+        chance: random.Random,
+        running: str,
+        question: Callable[[Known], Any],
+        call: Callable[[list[Any]], list[Any]],
+    ) -> None:
+        """Many states of affairs, and for each a question: both ways say and do the same."""
+        for _ in range(TRIALS):
+            affairs = Affairs(chance, running=running)
+            affairs.put(self._fleet.client, job)
+            asked = question(self._fleet.look(job).known)
+
+            one, other = self.both(affairs, job, lambda: seen(call([asked])[0]))  # noqa: B023
+
+            assert one == other, (vars(affairs), asked)
+        assert TRIALS * 0.05 < self.short < TRIALS * 0.7
+
 
 def without(script: scripts.Script, way: str) -> scripts.Script:
     """The script with a short way that leaves everything to the whole one."""
@@ -191,12 +210,10 @@ def test_a_claim(
     fleet: Fleet, purge: JobDefinition, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance, ways = random.Random(seed), Ways(fleet, monkeypatch, "claim", "claim_plainly")
-    for _ in range(TRIALS):
-        affairs = Affairs(chance, running="")
-        affairs.put(fleet.client, purge)
-        known = fleet.look(purge).known
+
+    def asked(known: Known) -> Ask:
         fleet.now_ms = NOON + chance.choice([0, MINUTE, MINUTE + 1, MINUTE + 1, 2 * MINUTE])
-        asked = Ask(
+        return Ask(
             purge,
             "run-1",
             chance.choice([known.version, known.version, str(NOON), "*", "?"]),
@@ -206,10 +223,7 @@ def test_a_claim(
             known,
         )
 
-        one, other = ways.both(affairs, purge, lambda: seen(fleet.one.claim([asked])[0]))  # noqa: B023
-
-        assert one == other, (vars(affairs), asked)
-    assert TRIALS * 0.05 < ways.short < TRIALS * 0.7
+    ways.compare(purge, chance, "", asked, fleet.one.claim)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -217,11 +231,9 @@ def test_a_finish(
     fleet: Fleet, purge: JobDefinition, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance, ways = random.Random(seed), Ways(fleet, monkeypatch, "finish", "finish_plainly")
-    for _ in range(TRIALS):
-        affairs = Affairs(chance, running="run-1")
-        affairs.put(fleet.client, purge)
-        known = fleet.look(purge).known
-        ending = Ending(
+
+    def ended(known: Known) -> Ending:
+        return Ending(
             purge,
             "run-1",
             known,
@@ -233,7 +245,4 @@ def test_a_finish(
             chance.choice(["", "", "", "1"]),
         )
 
-        one, other = ways.both(affairs, purge, lambda: seen(fleet.one.finish([ending])[0]))  # noqa: B023
-
-        assert one == other, (vars(affairs), ending)
-    assert TRIALS * 0.05 < ways.short < TRIALS * 0.7
+    ways.compare(purge, chance, "run-1", ended, fleet.one.finish)
