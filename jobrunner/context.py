@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .copies import shallow_copy
 from .errors import ConfigurationError, RunStopped
@@ -18,19 +18,33 @@ if TYPE_CHECKING:
 
     from .run import Run
 
-#: Takes note of how far a run is: done, total, message.
-Report = Callable[[float, float | None, str], None]
-
 #: Characters of the message of a progress.
 MAX_MESSAGE = 200
 
 
-def _no_reason() -> RunStopped | None:
-    return None
+class Running(Protocol):
+    """The run that a context is bound to, for the engine."""
+
+    @property
+    def run(self) -> Run: ...
+
+    def reason(self) -> RunStopped | None:
+        """Why it should stop now; None: it may go on."""
+
+    def report(self, done: float, total: float | None, message: str) -> None:
+        """Take note of how far it is."""
 
 
-def _no_report(done: float, total: float | None, message: str) -> None:
-    """Outside a run nobody listens."""
+class _RunOnDemand:
+    """`ctx.run` until somebody asks; from then on it is an attribute as any other."""
+
+    def __get__(self, context: JobContext | None, cls: type) -> Any:
+        if context is None:
+            return self
+        if context._running is None:
+            raise AttributeError("ctx.run: this context is not bound to a run")
+        context.run = context._running.run
+        return context.run
 
 
 def _plain_commit(session: Session, final: bool | None) -> None:
@@ -49,9 +63,12 @@ class JobContext:
     app: Flask | None = None
     #: Makes a SQLAlchemy session; None when no database was named.
     session_factory: Callable[[], Session] | None = None
-    run: Run
-    _stop_reason: Callable[[], RunStopped | None] = staticmethod(_no_reason)
-    _report: Report = staticmethod(_no_report)
+    if TYPE_CHECKING:
+        run: Run
+    else:
+        run = _RunOnDemand()
+    #: None outside a run.
+    _running: Running | None = None
     _commit: Callable[[Session, bool | None], None] = staticmethod(_plain_commit)
 
     def __init__(self, *, session_factory: Callable[[], Session] | None = None) -> None:
@@ -86,7 +103,7 @@ class JobContext:
         """Whether the run should stop: its lease is lost, its instance drains away, its time is
         over, or a person cancelled it.
         """
-        return self._stop_reason() is not None
+        return self._running is not None and self._running.reason() is not None
 
     def check(self) -> None:
         """Raise `RunStopped` (`LeaseLostError`, `RunInterruptedError`, `RunTimedOutError`,
@@ -95,7 +112,7 @@ class JobContext:
         For loops that compute without yielding and for jobs in native threads, which nothing
         can interrupt from outside: call it between two items.
         """
-        reason = self._stop_reason()
+        reason = None if self._running is None else self._running.reason()
         if reason is not None:
             raise reason
 
@@ -111,7 +128,9 @@ class JobContext:
             raise TypeError(f"ctx.progress(message={message!r}): it must be a string.")
         text = message[:MAX_MESSAGE].encode("utf-8", "replace").decode()  # no lone surrogates
         limit = None if total is None else _number("total", total)
-        self._report(_number("done", done), limit, text)
+        so_far = _number("done", done)
+        if self._running is not None:
+            self._running.report(so_far, limit, text)
 
     def bind_fence(
         self,
@@ -124,17 +143,10 @@ class JobContext:
         self._commit = commit
         self.run = replace(self.run, ask_committed=ask_committed)
 
-    def for_run(
-        self,
-        run: Run,
-        stop_reason: Callable[[], RunStopped | None],
-        report: Report = _no_report,
-    ) -> Self:
+    def for_run(self, running: Running) -> Self:
         """A copy of this context for one attempt of a run."""
         bound = shallow_copy(self)
-        bound.run = run
-        bound._stop_reason = stop_reason
-        bound._report = report
+        bound._running = running
         return bound
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import InvalidJobError
@@ -29,12 +29,13 @@ class JobKeys:
     """The four keys of a job: the last start, and its satellites in the same slot.
 
     A process may have a hundred thousand of these, so the names of the satellites are made
-    when somebody asks.
+    when somebody asks, and `written` when Redis is asked about the job for the first time.
     """
 
     sync_key: str
     #: What the names of the satellites begin with: the sync key itself, if it has a hash tag.
     root: str
+    _written: str = field(default="", init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, sync_key: Any) -> JobKeys:
@@ -69,19 +70,17 @@ class JobKeys:
         """In the order in which the scripts take them."""
         return (self.sync_key, self.state, self.lease, self.history)
 
+    @property
     def written(self) -> str:
-        """All of them as a command of Redis has them: as bulk strings of its protocol. Written
-        anew each time: that takes less than a microsecond, and to keep it for each job memory.
-        """
-        key, root = self.sync_key, self.root
-        if key.isascii():
-            length, of_root = len(key), len(root)
-        else:
-            length, of_root = len(key.encode()), len(root.encode())
-        return (
-            f"${length}\r\n{key}\r\n${of_root + 6}\r\n{root}:state\r\n"
-            f"${of_root + 6}\r\n{root}:lease\r\n${of_root + 8}\r\n{root}:history\r\n"
-        )
+        """All of them as a command of Redis has them: as bulk strings of its protocol."""
+        return self._written or self._write()
+
+    def _write(self) -> str:
+        sizes = [len(key.encode()) for key in self.all()]
+        pairs = zip(sizes, self.all(), strict=True)
+        written = "".join(f"${size}\r\n{key}\r\n" for size, key in pairs)
+        object.__setattr__(self, "_written", written)
+        return written
 
 
 def default_sync_key(namespace: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from .progress import ProgressBoard
 
 
-class ActiveRun:
-    """One claimed run of this instance, until Redis has acknowledged its end."""
+class Here(NamedTuple):
+    """What all runs of an instance share."""
 
+    #: The id of the instance.
+    instance: str
+    trust: Clock
+    progress: ProgressBoard
+
+
+class ActiveRun(Lease):
+    """One claimed run of this instance with its lease, until Redis has acknowledged its end."""
+
+    #: Counts from 1.
+    attempt = 1
     #: Why the whole run has to end.
     stop_reason: RunStopped | None = None
     #: Why the attempt has to end: its time is over.
@@ -44,32 +55,59 @@ class ActiveRun:
     ended = False
     greenlet: gevent.Greenlet | None = None
     _extra: dict[str, object] | None = None
+    _run: Run | None = None
 
     def __init__(
         self,
         definition: JobDefinition,
-        run: Run,
-        lease: Lease,
+        run_id: str,
+        token: int,
+        due_ms: int,
         known: Known,
-        trust: Clock,
-        progress: ProgressBoard,
+        trusted_until: float,
+        here: Here,
     ) -> None:
         self.definition = definition
-        #: As its attempt sees it: each has a number of its own.
-        self.run = run
-        self.lease = lease
+        self.run_id = run_id
+        self.token = token
+        self.due_ms = due_ms
         #: What was known of the job when it was claimed.
         self.known = known
-        self._trust = trust
-        self._progress = progress
+        self.trusted_until = trusted_until
+        self._here = here
+
+    @property
+    def run(self) -> Run:
+        """The run as its attempt sees it; made when somebody asks, for many jobs never do."""
+        run = self._run
+        if run is None:
+            run = self._run = Run(
+                id=self.run_id,
+                job=self.name,
+                instance=self._here.instance,
+                token=self.token,
+                due_at=self.due_ms / 1000,
+                started_at=(self.known.last_ms or 0) / 1000,
+                attempt=self.attempt,
+            )
+        return run
+
+    def count_attempt(self) -> None:
+        """One more begins; what the last one holds of the run stays as it is."""
+        self.attempt += 1
+        self._run = self.cut_by = self.deadline = None
 
     @property
     def extra(self) -> dict[str, object]:
         """What each log record of this run carries."""
-        if self._extra is None:
-            run = self.run
-            self._extra = {"job": run.job, "run_id": run.id, "token": run.token}
-        return self._extra
+        extra = self._extra
+        if extra is None:
+            extra = self._extra = {
+                "job": self.name,
+                "run_id": self.run_id,
+                "token": self.token,
+            }
+        return extra
 
     @property
     def told(self) -> RunStopped | None:
@@ -78,19 +116,19 @@ class ActiveRun:
 
     def reason(self) -> RunStopped | None:
         """Why the run should stop now; None: it may go on."""
-        return self.why_stop(self._trust())
+        return self.why_stop(self._here.trust())
 
     def report(self, done: float, total: float | None, message: str) -> None:
         """Take note of how far the run is."""
-        self._progress.note(self, done, total, message)
+        self._here.progress.note(self, done, total, message)
 
     def why_stop(self, now: float) -> RunStopped | None:
         """Why the run should stop, at trust second `now`; None: it may go on."""
         if self.stop_reason is not None:
             return self.stop_reason
-        if now >= self.lease.trusted_until:
+        if now >= self.trusted_until:
             return LeaseLostError(
-                f"run {self.run.id} of job {self.run.job!r} cannot trust its lease any more"
+                f"run {self.run_id} of job {self.name!r} cannot trust its lease any more"
             )
         if self.overtime is None and self.is_late(now):
             return self.timed_out()  # nobody could tell it yet: the hub is not free
@@ -103,17 +141,13 @@ class ActiveRun:
     def timed_out(self) -> RunTimedOutError:
         """The error that says so."""
         limit = self.definition.policies.timeout or 0.0
-        return RunTimedOutError(f"job {self.run.job!r} took longer than its timeout of {limit:g} s")
+        return RunTimedOutError(f"job {self.name!r} took longer than its timeout of {limit:g} s")
 
-    def enter_attempt(self, deadline: float | None) -> None:
-        """A new attempt begins, which may take until trust second `deadline`."""
-        self.cut_by = None
-        self.deadline = deadline
-
-    def leave_body(self, now: float) -> None:
-        """The user's code has ended at trust second `now`."""
+    def leave_body(self) -> None:
+        """The user's code has ended."""
         self.in_body = False
-        if self.overtime is None and self.is_late(now):
-            self.overtime = self.timed_out()
-        self.cut_by = self.told
-        self.deadline = None
+        if self.deadline is not None:
+            if self.overtime is None and self.is_late(self._here.trust()):
+                self.overtime = self.timed_out()
+            self.deadline = None
+        self.cut_by = self.stop_reason or self.overtime

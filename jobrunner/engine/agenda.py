@@ -13,10 +13,11 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 
 from ..job import JobDefinition
+from ..policies import DEFAULT
 from ..quarantine import quarantined_until_ms
 from ..run import Skip
 from ..store.answers import OF_REQUEST, UNKNOWN, Ask, Known
-from .due import LONG_AGO_MS, NEVER_MS, due_again, overdue_since_ms
+from .due import LONG_AGO_MS, NEVER_MS, due_again, ordinarily_due_ms, overdue_since_ms
 
 #: Moments that were put off and stand in the heap all the same, beside one a job.
 _SPARE_MOMENTS = 100
@@ -39,6 +40,8 @@ class Entry:
         "due_ms",
         "early_until_ms",
         "in_future",
+        "is_current",
+        "is_plain",
         "known",
         "not_before_ms",
         "run_id",
@@ -47,6 +50,8 @@ class Entry:
 
     def __init__(self, definition: JobDefinition) -> None:
         self.definition = definition
+        #: Whether its policies are those of a job that names none.
+        self.is_plain = definition.policies is DEFAULT
         #: When to ask; None: only when the rolling look comes by.
         self.at_ms: int | None = None
         self.computed_from = UNKNOWN
@@ -63,12 +68,10 @@ class Entry:
         self._told: dict[str, str] = {}
         #: The last start lies further ahead than any right clock could have written.
         self.in_future = False
+        #: Whether the agenda still has it; else its job is gone, or another one.
+        self.is_current = True
         #: The id of a claim whose answer has not arrived; '' when none is under way.
         self.run_id = ""
-
-    def may_be_claimed(self, now_ms: int) -> bool:
-        """Whether a claim could succeed, as far as is known here; else it is only looked at."""
-        return self.computed_from != UNKNOWN and now_ms > self.early_until_ms
 
     def ask(self) -> Ask:
         """The question for Redis: a claim when there is a run id, else a look."""
@@ -78,7 +81,7 @@ class Entry:
             self.computed_from,
             self.early_until_ms,
             self.due_ms,
-            self.note,
+            self.note if self._to_tell else "",
             self.known,
         )
 
@@ -123,6 +126,8 @@ class Agenda:
         self._quarantine_after = quarantine_after
         self._entries: dict[str, Entry] = {}
         self._heap: list[tuple[int, int, Entry]] = []
+        #: So many stand in the heap at most, those that were put off with them.
+        self._most_moments = _SPARE_MOMENTS
         self._order = count()
         #: Due, and without a free slot here: the first to come is the first to be served. A job
         #: stands here or in the heap, never in both: it must not be claimed twice in one call.
@@ -145,14 +150,17 @@ class Agenda:
         """
         wanted = {definition.name: definition for definition in definitions}
         for name in [n for n in self._entries if n not in wanted]:
-            del self._entries[name]
+            self._entries.pop(name).is_current = False
         for name, definition in wanted.items():
             entry = self._entries.get(name)
             if entry is None or entry.definition is not definition:
+                if entry is not None:
+                    entry.is_current = False
                 entry = self._entries[name] = Entry(definition)
                 entry.since_ms = since_ms.get(name, LONG_AGO_MS)
                 self.put(entry, 0)
         self._ring = deque(self._entries.values())
+        self._most_moments = 2 * len(self._entries) + _SPARE_MOMENTS
 
     def entry(self, name: str) -> Entry | None:
         return self._entries.get(name)
@@ -175,21 +183,25 @@ class Agenda:
         """
         claims: list[Entry] = []
         looks: list[Entry] = []
-        while self._waiting and len(claims) < min(slots, limit):
-            entry, _ = self._waiting.popitem(last=False)
-            if self._is_current(entry):
+        heap, waiting = self._heap, self._waiting
+        while waiting and len(claims) < min(slots, limit):
+            entry, _ = waiting.popitem(last=False)
+            if entry.is_current:
                 claims.append(entry)
-        while self._heap and self._heap[0][0] <= now_ms and len(claims) + len(looks) < limit:
-            at_ms, _, entry = heapq.heappop(self._heap)
-            if entry.at_ms != at_ms or not self._is_current(entry):
+        room = limit - len(claims)
+        while heap and heap[0][0] <= now_ms and room:
+            at_ms, _, entry = heapq.heappop(heap)
+            if entry.at_ms != at_ms or not entry.is_current:
                 continue
             entry.at_ms = None
-            if not entry.may_be_claimed(now_ms):
-                looks.append(entry)
+            if now_ms <= entry.early_until_ms or entry.computed_from == UNKNOWN:
+                looks.append(entry)  # as far as is known here no claim could succeed
             elif len(claims) < slots:
                 claims.append(entry)
             else:
-                self._waiting[entry] = None
+                waiting[entry] = None
+                continue
+            room -= 1
         return claims, looks
 
     def take(self, entry: Entry) -> None:
@@ -207,7 +219,7 @@ class Agenda:
             return  # it stands in the heap, which each look would make longer
         entry.at_ms = at_ms
         heapq.heappush(self._heap, (at_ms, next(self._order), entry))
-        if len(self._heap) > 2 * len(self._entries) + _SPARE_MOMENTS:
+        if len(self._heap) > self._most_moments:
             self._forget_old_moments()
 
     def put_first(self, entry: Entry) -> None:
@@ -228,9 +240,13 @@ class Agenda:
         """A run of it has begun here. What follows from that is asked for when it is over, which
         tells something newer, or when it goes on for longer than most.
         """
-        self.shelve(entry)
-        entry.known = known
+        if self._waiting:
+            self._waiting.pop(entry, None)
+        self._begun.pop(entry, None)
         self._begun[entry] = known, now_ms
+        entry.at_ms = None
+        entry.computed_from = UNKNOWN
+        entry.known = known
 
     def going_on(self, now_ms: int) -> list[tuple[Entry, Known, int]]:
         """What began here a check interval ago and goes on, as it was then: to be learnt now."""
@@ -241,10 +257,21 @@ class Agenda:
             found.append((entry, known, since_ms))
         for entry, _, _ in found:
             del self._begun[entry]
-        return [one for one in found if self._is_current(one[0])]
+        return [one for one in found if one[0].is_current]
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
+        due_ms = ordinarily_due_ms(entry.definition, known, now_ms, entry.since_ms)
+        if due_ms is not None and _is_plain(entry, known):
+            # The common case, which every run comes by; what follows says the same, and takes
+            # longer.
+            entry.known = known
+            entry.due_ms = due_ms
+            entry.early_until_ms = entry.definition.schedule.early_until_ms(due_ms)
+            entry.in_future = False
+            entry.computed_from = str(known.last_ms)
+            self.put(entry, entry.early_until_ms + 1)
+            return
         due = due_again(entry.definition, known, now_ms, entry.since_ms)
         policies = entry.definition.policies
         entry.known = known
@@ -276,7 +303,7 @@ class Agenda:
         """The earliest moment at which something is to be asked; None: nothing is known."""
         while self._heap:
             at_ms, _, entry = self._heap[0]
-            if entry.at_ms == at_ms and self._is_current(entry):
+            if entry.at_ms == at_ms and entry.is_current:
                 return at_ms
             heapq.heappop(self._heap)
         return None
@@ -328,5 +355,13 @@ class Agenda:
             opens_ms = now_ms + int(_LOOK_AGAIN * self._check_interval_ms)
         return min(opens_ms, lease_end_ms)
 
-    def _is_current(self, entry: Entry) -> bool:
-        return self._entries.get(entry.definition.name) is entry
+
+def _is_plain(entry: Entry, known: Known) -> bool:
+    """Whether nothing but its due time says when to ask about a job that is ordinarily due."""
+    return (
+        known.running is None
+        and known.abandoned_ms is None
+        and entry.is_plain
+        and entry.not_before_ms == LONG_AGO_MS
+        and not entry._to_tell
+    )

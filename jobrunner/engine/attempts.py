@@ -11,7 +11,6 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from ..run import Outcome
 from ..signals import Notify, job_retrying, job_started
 from ..store.redis import RedisStore
 from .active import ActiveRun
-from .ends import NOTHING_RETURNED, Body, End, as_json, described, end_of, end_of_stop
+from .ends import NOTHING_RETURNED, WELL, Body, End, as_json, described, end_of, end_of_stop
 from .fenced import fence_of, fenced
 from .lines import RunLine
 from .stops import Stops
@@ -86,8 +85,10 @@ class Attempts:
             return end_of_stop(reason)  # given back, it would be due again at once
         if self._draining or reason is not None:
             return None
-        self._starting.log(active.run.job, active.extra)
+        self._starting.log(active.name, active.extra)
         end = self._attempt(active)
+        if end is WELL:
+            return end
         while (pause := self._pause_after(active, end)) is not None:
             self._wait(active, pause)
             reason = active.why_stop(self._trust())
@@ -95,11 +96,11 @@ class Attempts:
                 return end_of_stop(reason)
             if self._is_draining():
                 break
-            active.run = replace(active.run, attempt=active.run.attempt + 1)
+            active.count_attempt()
             logger.info(
                 "Starting job %s, attempt %d",
-                active.run.job,
-                active.run.attempt,
+                active.name,
+                active.attempt,
                 extra=active.extra,
             )
             end = self._attempt(active)
@@ -112,7 +113,7 @@ class Attempts:
         retry, error = active.definition.policies.retry, end.error
         if retry is None or error is None or self._is_draining() or active.stop_reason is not None:
             return None
-        number = active.run.attempt
+        number = active.attempt
         late = isinstance(error, RunTimedOutError)
         if isinstance(error, RunStopped) and not late:
             return None
@@ -121,7 +122,7 @@ class Attempts:
         pause = retry.pause(number, self._chance)
         logger.warning(
             "Job %s failed in attempt %d of %d, and is tried again in %.3g s: %s",
-            active.run.job,
+            active.name,
             number,
             retry.attempts,
             pause,
@@ -142,15 +143,15 @@ class Attempts:
     # -- one attempt -------------------------------------------------------------------------
 
     def _attempt(self, active: ActiveRun) -> End:
-        timeout = active.definition.policies.timeout
-        in_thread = self._all_in_threads or active.definition.policies.run_in == "thread"
-        active.interruptible = not in_thread
+        timeout, alarm = active.definition.policies.timeout, None
         if job_started.receivers:
             self._notify(job_started, run=active.run)
-        active.enter_attempt(None if timeout is None else self._trust() + timeout)
-        alarm = None if timeout is None else self._stops.alarm(active, timeout)
+        if timeout is not None:
+            active.deadline = self._trust() + timeout
+            alarm = self._stops.alarm(active, timeout)
         try:
-            if in_thread:
+            if self._all_in_threads or active.definition.policies.run_in == "thread":
+                active.interruptible = False
                 body = self._threads.call(self._do, active, True)
             else:
                 body = self._do(active, False)
@@ -158,11 +159,13 @@ class Attempts:
             if alarm is not None:
                 alarm.close()
         end = end_of(body, active.cut_by)
+        if end is WELL:
+            return end
         active.overtime = None  # it is told no more, nor is the next one
         if body.problem and end.outcome is Outcome.SUCCEEDED:
             logger.warning(
                 "Job %s: what it returned is not kept: %s",
-                active.run.job,
+                active.name,
                 body.problem,
                 extra=active.extra,
             )
@@ -171,7 +174,18 @@ class Attempts:
     def _do(self, active: ActiveRun, in_thread: bool) -> Body:
         """The attempt where its code lives, maybe in a native thread."""
         try:
-            returned = self._run_job(active, in_thread)
+            context = self._context.for_run(active)
+            policies = active.definition.policies
+            if policies.retry is not None:
+                context.run = active.run  # as it is now: the next attempt has a number of its own
+            if in_thread and has_patched_threads():
+                context.session_factory = self._sessions_for(context.session_factory)
+            if self._fenced_by_default if policies.fenced is None else policies.fenced:
+                # Outside: what teardown functions of the application commit is the run's too.
+                with fenced(context, self._fence_of(active, in_thread)):
+                    returned = self._run_in_scope(active, context)
+            else:
+                returned = self._run_in_scope(active, context)
         except BaseException as error:
             return Body(error=error)
         if returned is None:
@@ -179,36 +193,22 @@ class Attempts:
         result, problem = as_json(returned, self._max_result)
         return Body(returned, None, result, problem)
 
-    def _run_job(self, active: ActiveRun, in_thread: bool) -> object:
-        context = self._context.for_run(active.run, active.reason, active.report)
-        if in_thread and has_patched_threads():
-            context.session_factory = self._sessions_for(context.session_factory)
-        fence = self._fence_of(active, in_thread)
-        if fence is None:
-            return self._run_in_scope(active, context)
-        # The fence outside: what teardown functions of the application commit is the run's too.
-        with fenced(context, fence):
-            return self._run_in_scope(active, context)
-
     def _run_in_scope(self, active: ActiveRun, context: JobContext) -> object:
         with self._scope():
             active.in_body = True
             try:
                 return active.definition.copy_job().run(context)
             finally:
-                active.leave_body(self._trust())
+                active.leave_body()
 
     def _sessions_for(self, sessions: SessionFactory | None) -> SessionFactory | None:
         if self._sessions_of_threads is None and sessions is not None:
             self._sessions_of_threads = own_connections(sessions, self._threads.in_hub)
         return self._sessions_of_threads
 
-    def _fence_of(self, active: ActiveRun, in_thread: bool) -> Fence | None:
-        fenced_here = active.definition.policies.fenced
-        if not (self._fenced_by_default if fenced_here is None else fenced_here):
-            return None
+    def _fence_of(self, active: ActiveRun, in_thread: bool) -> Fence:
         if active.fence is None:
-            ask = partial(self._larger_token, active.definition, active.run.id, in_thread)
+            ask = partial(self._larger_token, active.definition, active.run_id, in_thread)
             active.fence = fence_of(active.run, active.definition, ask)
         return active.fence
 

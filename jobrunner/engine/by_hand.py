@@ -40,5 +40,5 @@ def hear_of_cancels(store: RedisStore, executor: Executor) -> None:
         return  # the link has logged it; asked again soon
     for active, answer in zip(runs, answers, strict=True):
         touched = None if isinstance(answer, StoreError) else answer.known.touched
-        if touched is not None and touched.cancel == active.run.id:
-            executor.cancel(active.run.id)
+        if touched is not None and touched.cancel == active.run_id:
+            executor.cancel(active.run_id)

@@ -43,11 +43,10 @@ def due_again(
     A job that recovers is due at once for what was abandoned, and with that due time, so that
     the run can know what it repeats.
     """
-    schedule, policies, last_ms = definition.schedule, definition.policies, known.last_ms
-    if last_ms is not None and last_ms <= now_ms and _is_ordinary(definition, known):
-        # The common case, which every run comes by; what follows says the same, and takes longer.
-        due_ms = schedule.next_due_ms(max(last_ms, since_ms) if schedule.on_grid else last_ms)
-        return Due(due_ms, schedule.early_until_ms(due_ms))
+    schedule, policies = definition.schedule, definition.policies
+    ordinarily_ms = ordinarily_due_ms(definition, known, now_ms, since_ms)
+    if ordinarily_ms is not None:
+        return Due(ordinarily_ms, schedule.early_until_ms(ordinarily_ms))
     if known.request:
         return Due(OF_REQUEST, LONG_AGO_MS)
     if policies.recover and known.abandoned_due_ms is not None:
@@ -72,14 +71,23 @@ def due_again(
     return _after_misfires(definition, base_ms, now_ms)
 
 
-def _is_ordinary(definition: JobDefinition, known: Known) -> bool:
-    """Whether nothing but the last start and the schedule says when a job is due again."""
-    return (
-        known.touched is None
-        and known.abandoned_due_ms is None
-        and definition.schedule.counts_from == "start"
-        and definition.policies.keeps_no_account
-    )
+def ordinarily_due_ms(
+    definition: JobDefinition, known: Known, now_ms: int, since_ms: int
+) -> int | None:
+    """When a job is due of which nothing but the last start and the schedule says when; None: for
+    this one something else does, too.
+    """
+    schedule, last_ms = definition.schedule, known.last_ms
+    if (
+        last_ms is None
+        or last_ms > now_ms
+        or known.touched is not None
+        or known.abandoned_due_ms is not None
+        or schedule.counts_from != "start"
+        or not definition.policies.keeps_no_account
+    ):
+        return None
+    return schedule.next_due_ms(max(last_ms, since_ms) if schedule.on_grid else last_ms)
 
 
 def _base(schedule: Schedule, known: Known, now_ms: int) -> tuple[int | None, bool]:

@@ -53,7 +53,7 @@ class End(NamedTuple):
 
 
 #: How nearly all of them end: one object for all of those.
-_WELL = End(Outcome.SUCCEEDED)
+WELL = End(Outcome.SUCCEEDED)
 
 
 def end_of(body: Body, cut_by: RunStopped | None) -> End:
@@ -63,7 +63,7 @@ def end_of(body: Body, cut_by: RunStopped | None) -> End:
     to stop may well return before its work is done, and nobody else can tell the difference.
     """
     if body is NOTHING_RETURNED and cut_by is None:
-        return _WELL
+        return WELL
     error = body.error
     for kind, outcome in _OF_STOPS.items():
         if isinstance(error, kind):

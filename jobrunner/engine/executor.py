@@ -21,14 +21,22 @@ from ..clock import Clock
 from ..context import JobContext
 from ..errors import LeaseLostError, RunCancelledError, RunInterruptedError, StoreError
 from ..job import JobDefinition
-from ..run import Outcome, Run
-from ..signals import Notify, job_failed, job_succeeded, lease_lost, send_nothing
-from ..store.answers import Ending, Known
+from ..run import Outcome
+from ..signals import (
+    Notify,
+    job_claimed,
+    job_failed,
+    job_succeeded,
+    lease_lost,
+    send_nothing,
+)
+from ..store.answers import Answer, Ending, Known
 from ..store.redis import MAX_BATCH, RedisStore
 from .active import ActiveRun as ActiveRun
+from .active import Here
 from .attempts import Attempts
 from .ends import End, described, traceback_of
-from .keeper import Lease, LeaseKeeper
+from .keeper import LeaseKeeper
 from .lines import RunLine
 from .progress import ProgressBoard
 from .stops import Stops
@@ -64,7 +72,7 @@ class Executor:
     def __init__(
         self,
         store: RedisStore,
-        keeper: LeaseKeeper,
+        keeper: LeaseKeeper[ActiveRun],
         *,
         context: JobContext,
         scope: Callable[[], AbstractContextManager[object]],
@@ -80,13 +88,13 @@ class Executor:
         notify: Notify = send_nothing,
     ) -> None:
         self._store = store
-        self._keeper = keeper
         self._slots = slots
         #: Whether runs are native threads, beside a loop that has one of its own.
         self.in_threads = in_threads
         self._trust = trust
         self._max_traceback = max_traceback
         self._progress = progress or ProgressBoard(store, trust=trust)
+        self._here = Here(instance, trust, self._progress)
         self._listeners = notify
         self._stops = Stops(trust, check_interval)
         self._attempts = Attempts(
@@ -105,7 +113,8 @@ class Executor:
             notify=self._notify,
         )
         self._finished = RunLine("Job %s finished successfully")
-        self._active: dict[str, ActiveRun] = {}
+        #: By run id; the keeper's own: what is active has a lease that is kept.
+        self._active = keeper.leases
         #: Over here and not yet in Redis, in the order in which they are to be sent. Without an
         #: ending a run never started.
         self._ended: dict[ActiveRun, Ending | None] = {}
@@ -138,23 +147,29 @@ class Executor:
         """Whether a run is under way here, or over and not yet recorded."""
         return run_id in self._active
 
-    def start(self, definition: JobDefinition, run: Run, lease: Lease, known: Known) -> ActiveRun:
-        """Run what was claimed, in a greenlet of its own. `known`: what the claim's answer told."""
-        active = ActiveRun(definition, run, lease, known, self._trust, self._progress)
-        self._keeper.hold(lease)
-        self._active[run.id] = active
+    def start(self, definition: JobDefinition, answer: Answer, trusted_until: float) -> ActiveRun:
+        """Run what an answer of Redis grants, in a greenlet of its own."""
+        known = answer.known
+        assert known.running is not None
+        active = ActiveRun(
+            *(definition, known.running, answer.token, answer.due_ms),
+            *(known, trusted_until, self._here),
+        )
+        if job_claimed.receivers:  # mostly nobody listens, and every run comes by
+            self._notify(job_claimed, run=active.run)
+        self._active[active.run_id] = active
+        if self._under_way == 0:
+            self._idle.clear()
         self._under_way += 1
         self._unbegun += 1
-        self._idle.clear()
         # A plain spawn: the greenlet's context is empty, so no request's `g` leaks into the run.
         active.greenlet = _RunGreenlet.spawn(self._live, active)
         return active
 
-    def tell(self, lease: Lease, why: str) -> None:
-        """Stop the run of a lease that is lost."""
-        active = self._active.get(lease.run_id)
-        if active is not None and not active.ended:
-            name = active.run.job
+    def tell(self, active: ActiveRun, why: str) -> None:
+        """Stop a run whose lease is lost."""
+        if not active.ended:
+            name = active.name
             logger.warning("Job %s lost its lease: %s", name, why, extra=active.extra)
             self._stops.stop(active, LeaseLostError(f"job {name!r} lost its lease: {why}"))
             self._notify(lease_lost, run=active.run, why=why)
@@ -165,7 +180,7 @@ class Executor:
         if active is None or active.ended:
             return False
         if active.stop_reason is None:
-            name = active.run.job
+            name = active.name
             words = f"job {name!r} was cancelled{why and ': '}{why}"
             logger.warning("Job %s is being cancelled: %s", name, why or "no reason was given")
             self._stops.stop(active, RunCancelledError(words))
@@ -238,14 +253,14 @@ class Executor:
 
     def _interrupt_all(self, interrupt_for: float) -> None:
         for active in self._living():
-            reason = RunInterruptedError(f"job {active.run.job!r}: its instance is stopping")
+            reason = RunInterruptedError(f"job {active.name!r}: its instance is stopping")
             # What has a reason to stop already hears that one again.
             self._stops.stop(active, active.stop_reason or reason)
         if not self._idle.wait(interrupt_for):
             for active in self._living():
                 logger.error(
                     "Job %s ignores its interruption: its lease is left to expire",
-                    active.run.job,
+                    active.name,
                     extra=active.extra,
                 )
 
@@ -259,7 +274,7 @@ class Executor:
         try:
             end = self._attempts.perform(active)
         except BaseException as error:  # the run is recorded all the same
-            logger.exception("Job %s: an error of jobrunner itself", active.run.job)
+            logger.exception("Job %s: an error of jobrunner itself", active.name)
             end = End(Outcome.FAILED, error)
         ended_at = self._trust()
         if self._under_way <= _FEW:
@@ -289,12 +304,12 @@ class Executor:
     def _ending(self, active: ActiveRun, end: End, ended_at: float) -> Ending:
         return Ending(
             active.definition,
-            active.run.id,
+            active.run_id,
             active.known,
             end.outcome,
             described(end.error),
             ended_at,
-            active.run.attempt,
+            active.attempt,
             traceback_of(end.error, self._max_traceback),
             end.result,
         )
@@ -304,7 +319,7 @@ class Executor:
         listener holds up nobody's record for longer than a check interval.
         """
         if end.outcome is Outcome.SUCCEEDED:
-            self._finished.log(active.run.job, active.extra)
+            self._finished.log(active.name, active.extra)
             if job_succeeded.receivers:
                 self._notify(job_succeeded, run=active.run, result=end.returned)
         else:
@@ -333,7 +348,7 @@ class Executor:
         unanswered: list[tuple[ActiveRun, StoreError]] = []
         over: list[tuple[JobDefinition, Known | None]] = []
         if unstarted:
-            claims = [(active.definition, active.run.id) for active in unstarted]
+            claims = [(active.definition, active.run_id) for active in unstarted]
             for active, undone in _tried(self._store.give_back, claims, unstarted):
                 if isinstance(undone, StoreError):
                     unanswered.append((active, undone))
@@ -346,7 +361,7 @@ class Executor:
                     continue
                 over.append(self._over(active, answer.known))
                 if answer.problem:
-                    logger.error("Job %s: %s", active.run.job, answer.problem)
+                    logger.error("Job %s: %s", active.name, answer.problem)
         if over:
             self.on_over(over)
         if unanswered:
@@ -357,8 +372,7 @@ class Executor:
 
     def _over(self, active: ActiveRun, known: Known | None) -> tuple[JobDefinition, Known | None]:
         del self._ended[active]
-        self._active.pop(active.run.id, None)
-        self._keeper.release(active.run.id)
+        self._active.pop(active.run_id, None)
         return active.definition, known
 
 
@@ -391,7 +405,7 @@ def _log_end(active: ActiveRun, end: End) -> None:
     logger.log(
         level,
         words,
-        *((active.run.job, described(end.error)) if with_error else (active.run.job,)),
+        *((active.name, described(end.error)) if with_error else (active.name,)),
         exc_info=end.error if with_error else None,
         extra=active.extra,
     )

@@ -13,7 +13,7 @@ and reports to the hub through `run_callback_threadsafe`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gevent
 from gevent import monkey
@@ -31,19 +31,24 @@ _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 class Lease:
     """This instance's side of one lease: until when it can be trusted, in trust seconds."""
 
-    __slots__ = ("definition", "gone", "run_id", "told", "trusted_until")
+    definition: JobDefinition
+    run_id: str
+    trusted_until: float
+    #: Redis said that the run owns its job no more.
+    gone = False
+    #: The run has been told.
+    is_lost = False
 
-    def __init__(self, definition: JobDefinition, run_id: str, trusted_until: float) -> None:
-        self.definition = definition
-        self.run_id = run_id
-        self.trusted_until = trusted_until
-        #: Redis said that the run owns its job no more.
-        self.gone = False
-        #: The run has been told.
-        self.told = False
+    @property
+    def name(self) -> str:
+        """The job's."""
+        return self.definition.name
 
 
-class LeaseKeeper:
+L = TypeVar("L", bound=Lease)
+
+
+class LeaseKeeper(Generic[L]):
     """Keeps the leases of the runs of one instance."""
 
     def __init__(
@@ -52,7 +57,7 @@ class LeaseKeeper:
         *,
         lease: float,
         trust: Clock,
-        on_lost: Callable[[Lease, str], None],
+        on_lost: Callable[[L, str], None],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._store = store
@@ -60,7 +65,9 @@ class LeaseKeeper:
         self._trust = trust
         self._on_lost = on_lost
         self._on_failure = on_failure
-        self._leases: dict[str, Lease] = {}
+        #: Those that are kept, by run id. What is claimed is put here, until its finish is
+        #: acknowledged or it is given back.
+        self.leases: dict[str, L] = {}
         self._thread: _KeeperThread | None = None
 
     def trusted_until(self, sent_at: float) -> float:
@@ -69,14 +76,6 @@ class LeaseKeeper:
         Counted from the sending, less a margin of a tenth: at the server the lease ends later.
         """
         return sent_at + self._lease * 0.9
-
-    def hold(self, lease: Lease) -> None:
-        """Keep `lease` until it is released."""
-        self._leases[lease.run_id] = lease
-
-    def release(self, run_id: str) -> None:
-        """Keep it no more: its finish is acknowledged, or it was given back."""
-        self._leases.pop(run_id, None)
 
     def renew(self) -> float:
         """Renew every lease that is still ours. Returns the seconds until the next time."""
@@ -92,7 +91,7 @@ class LeaseKeeper:
         now = self._trust()
         wait = self._lease / 3
         for lease in self._snapshot():
-            if lease.told:
+            if lease.is_lost:
                 continue
             if lease.trusted_until <= now:
                 self._lost(lease, "it could not be renewed in time")
@@ -113,13 +112,13 @@ class LeaseKeeper:
             self._thread.stop()
             self._thread = None
 
-    def _snapshot(self) -> list[Lease]:
+    def _snapshot(self) -> list[L]:
         """The leases of this moment, for the thread too: a dict is copied in one step, and what is
         held and released meanwhile does not disturb who goes through the copy.
         """
-        return list(self._leases.copy().values())
+        return list(self.leases.copy().values())
 
-    def _renew_batch(self, batch: list[Lease]) -> bool:
+    def _renew_batch(self, batch: list[L]) -> bool:
         sent_at = self._trust()
         try:
             answers = self._store.renew([(lease.definition, lease.run_id) for lease in batch])
@@ -132,16 +131,16 @@ class LeaseKeeper:
                 unanswered[id(renewed)] = renewed
             elif renewed:
                 lease.trusted_until = self.trusted_until(sent_at)
-            elif lease.run_id in self._leases:  # else it was released while the call was away
+            elif lease.run_id in self.leases:  # else it was released while the call was away
                 lease.gone = True
                 self._report(self._lost, lease, "another instance recorded it as abandoned")
         for problem in unanswered.values():
             self._report(self._on_failure, problem)
         return not unanswered
 
-    def _lost(self, lease: Lease, why: str) -> None:
-        if not lease.told and lease.run_id in self._leases:
-            lease.told = True
+    def _lost(self, lease: L, why: str) -> None:
+        if not lease.is_lost and lease.run_id in self.leases:
+            lease.is_lost = True
             self._on_lost(lease, why)
 
     def _report(self, function: Callable[..., None], *arguments: Any) -> None:

@@ -64,6 +64,16 @@ class Notices:
                 logger.info("Job %s was due and not run: %s", name, reason, extra={"job": name})
                 self._notify(job_skipped, job=name, reason=Skip(reason), due_at=ms / 1000)
 
+    def in_future(self, entry: Entry) -> None:
+        """It is run though its last start lies ahead of now."""
+        logger.warning(
+            "Job %s had a last run further in the future than its schedule allows (%s ms): "
+            "a clock was wrong; it runs now",
+            entry.definition.name,
+            entry.computed_from,
+            extra={"job": entry.definition.name},
+        )
+
     def corrupt(self, definition: JobDefinition, problem: str) -> None:
         """What Redis holds of the job cannot be read, so it is not run."""
         error = parse_error(definition, problem)

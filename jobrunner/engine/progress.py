@@ -53,10 +53,10 @@ class ProgressBoard:
         """How far a run is, from any thread."""
         if active.ended:
             return  # a thread that the job left behind
-        self._dirty[active.run.id] = Report(
-            active.definition, active.run.id, done, total, message, self._trust()
+        self._dirty[active.run_id] = Report(
+            active.definition, active.run_id, done, total, message, self._trust()
         )
-        listener = self._listeners.get(active.run.id) if self._listeners else None
+        listener = self._listeners.get(active.run_id) if self._listeners else None
         if listener is not None:
             listener(Progress(done, total, message, (self._now_ms() or 0) / 1000))
         if not self._called and self._hub_loop is not None:
@@ -66,8 +66,8 @@ class ProgressBoard:
     def forget(self, active: ActiveRun) -> None:
         """A run is over: its end takes its progress away."""
         if self._dirty or self._listeners:
-            self._dirty.pop(active.run.id, None)
-            self._listeners.pop(active.run.id, None)
+            self._dirty.pop(active.run_id, None)
+            self._listeners.pop(active.run_id, None)
 
     def send(self) -> None:
         """Send what was noted since the last time. What does not arrive is sent the next time,

@@ -18,10 +18,9 @@ from gevent.lock import RLock
 from ..clock import RedisClock
 from ..errors import StoreError
 from ..job import JobDefinition
-from ..policies import DEFAULT
 from ..registry import Registry
-from ..run import Run, Skip, new_ids
-from ..signals import Notify, job_claimed, send_nothing
+from ..run import Skip, new_ids
+from ..signals import Notify, send_nothing
 from ..store.answers import Answer, Known, Status
 from ..store.redis import RedisStore
 from .agenda import Agenda, Entry
@@ -30,7 +29,7 @@ from .by_hand import claim_by_hand
 from .conditions import Conditions
 from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
-from .keeper import Lease, LeaseKeeper
+from .keeper import LeaseKeeper
 from .notices import Notices, parse_error
 from .pauses import Coming, Pauses
 from .rolling import RollingLook
@@ -52,7 +51,7 @@ class Scheduler:
         registry: Registry,
         store: RedisStore,
         executor: Executor,
-        keeper: LeaseKeeper,
+        keeper: LeaseKeeper[ActiveRun],
         *,
         instance: str,
         clock: RedisClock,
@@ -144,7 +143,8 @@ class Scheduler:
                 raise parse_error(definition, answer.problem)
             if answer.status not in (Status.CLAIMED, Status.AGAIN):
                 return None, answer
-            return self._start(definition, answer, sent_at), answer
+            trusted_until = self._keeper.trusted_until(sent_at)
+            return self._executor.start(definition, answer, trusted_until), answer
 
     def stop_claiming(self) -> None:
         """Claim nothing more, and give back the claims whose answers were lost."""
@@ -233,7 +233,7 @@ class Scheduler:
         claims, looks = self._agenda.take_due(now_ms, max(0, slots), most)
         claims = self._still_in_time(claims, now_ms, tick)
         for entry, run_id in zip(claims, new_ids(len(claims)), strict=True):
-            if not entry.run_id and self._may_run(entry, now_ms):
+            if not entry.run_id and (entry.is_plain or self._may_run(entry, now_ms)):
                 entry.run_id = run_id
         return claims + looks
 
@@ -287,18 +287,22 @@ class Scheduler:
             return
         batch, asks, answers, sent_at = tick.answered
         tick.answered = None
-        as_of_ms = self._clock.at_ms(sent_at)
+        as_of_ms = self._clock.at_ms(sent_at) or 0
+        trusted_until = self._keeper.trusted_until(sent_at)
         for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
                 tick.unanswered.append(entry)
                 continue
             entry.run_id = ""  # whatever it says, this claim is answered
-            self._touches.answered(entry.definition.name)
             if ask.note:
                 entry.has_told(ask.note)
-            active = self._take_in(entry, answer, sent_at, as_of_ms)
-            if active is not None:
-                tick.started.append(active)
+            if answer.is_plain or self._is_granted(entry, answer, as_of_ms):
+                if entry.in_future:
+                    self._notices.in_future(entry)
+                self._agenda.begin(entry, answer.known, as_of_ms)
+                tick.started.append(self._executor.start(entry.definition, answer, trusted_until))
+        heard = zip(batch, answers, strict=True)
+        self._touches.answered(e for e, answer in heard if not isinstance(answer, StoreError))
 
     def _ask_again(self, unanswered: list[Entry]) -> None:
         """In the next tick: not in this one, which would knock at a closed door over and over."""
@@ -308,10 +312,10 @@ class Scheduler:
             elif entry.at_ms is None:  # taken from the agenda, not merely looked at
                 self._agenda.put(entry, 0)
 
-    def _take_in(
-        self, entry: Entry, answer: Answer, sent_at: float, as_of_ms: int | None
-    ) -> ActiveRun | None:
-        """Draw the conclusions from one answer; the run, if it was claimed."""
+    def _is_granted(self, entry: Entry, answer: Answer, as_of_ms: int) -> bool:
+        """Draw the conclusions from an answer that tells more than a token. Whether it grants a run
+        that is to begin.
+        """
         if answer.abandoned:
             self._notices.abandoned(entry, answer.abandoned, answer.known)
         if answer.noted:
@@ -322,27 +326,18 @@ class Scheduler:
         if answer.status is Status.CORRUPT:
             self._agenda.shelve(entry)
             self._notices.corrupt(entry.definition, answer.problem)
-            return None
-        if answer.status is Status.AGAIN and self._executor.runs_here(answer.known.running):
-            return None  # asked twice, and started the first time
-        claimed = answer.status in (Status.CLAIMED, Status.AGAIN)
-        if claimed and entry.in_future:
-            logger.warning(
-                "Job %s had a last run further in the future than its schedule allows (%s ms): "
-                "a clock was wrong; it runs now",
-                entry.definition.name,
-                entry.computed_from,
-                extra={"job": entry.definition.name},
-            )
-        if not claimed:
+            return False
+        if answer.status is Status.AGAIN:
+            # Else it was asked twice, and started the first time.
+            return not self._executor.runs_here(answer.known.running)
+        if answer.status is not Status.CLAIMED:
             self._learn(entry, answer.known, as_of_ms)
-            return None
-        self._agenda.begin(entry, answer.known, as_of_ms or 0)
-        return self._start(entry.definition, answer, sent_at)
+            return False
+        return True
 
-    def _learn(self, entry: Entry, known: Known, as_of_ms: int | None) -> None:
+    def _learn(self, entry: Entry, known: Known, as_of_ms: int) -> None:
         try:
-            self._agenda.learn(entry, known, as_of_ms or 0)
+            self._agenda.learn(entry, known, as_of_ms)
         except Exception:  # a user's schedule, or a date that no datetime holds
             self._agenda.shelve(entry)
             logger.exception(
@@ -353,32 +348,14 @@ class Scheduler:
                 extra={"job": entry.definition.name},
             )
 
-    def _start(self, definition: JobDefinition, answer: Answer, sent_at: float) -> ActiveRun:
-        assert answer.known.running is not None and answer.known.last_ms is not None
-        run = Run(
-            id=answer.known.running,
-            job=definition.name,
-            instance=self._instance,
-            token=answer.token,
-            due_at=answer.due_ms / 1000,
-            started_at=answer.known.last_ms / 1000,
-        )
-        lease = Lease(definition, run.id, self._keeper.trusted_until(sent_at))
-        if job_claimed.receivers:  # mostly nobody listens, and every run comes by
-            self._notify(job_claimed, run=run)
-        return self._executor.start(definition, run, lease, answer.known)
-
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""
-        policies = entry.definition.policies
-        if policies is DEFAULT:
-            return True
         if entry.known is not None and self._agenda.is_outdated(entry, now_ms):
             # It waited too long, for a slot or for this instance.
             self._learn(entry, entry.known, now_ms)
             self._agenda.take(entry)  # it is in this call as a look, which puts it again
             return False
-        when = policies.when
+        when = entry.definition.policies.when
         if when is None:
             return True
         answer = self._conditions.ask(entry.definition.name, when, entry.due_ms)
@@ -400,7 +377,7 @@ class Scheduler:
 
     def _over(self, over: list[tuple[JobDefinition, Known | None]]) -> None:
         """Runs are over: learn what the answers told, and wake when that makes something due."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.now_ms() or 0
         for definition, known in over:
             entry = self._agenda.entry(definition.name)
             if entry is None or entry.run_id:

@@ -44,7 +44,7 @@ class Stops:
             elif now - active.told_at >= self._check_interval:
                 logger.warning(
                     "Job %s goes on, %.1f s after it was told to stop",
-                    active.run.job,
+                    active.name,
                     now - active.told_at,
                     extra=active.extra,
                 )

@@ -34,10 +34,11 @@ class Touches:
         self._owed.update(heard)
         return self._entries(heard)
 
-    def answered(self, name: str) -> None:
-        """Redis has told how the job stands, to a call that was sent when the touch was known."""
+    def answered(self, entries: Iterable[Entry]) -> None:
+        """Redis has told how these stand, to a call that was sent when the touches were known."""
         if self._owed:
-            self._owed.pop(name, None)
+            for entry in entries:
+                self._owed.pop(entry.definition.name, None)
 
     def _entries(self, names: Iterable[str]) -> list[Entry]:
         found = []
@@ -52,7 +53,7 @@ class Touches:
     def _names(self) -> list[str]:
         """Of the jobs that this instance has to do with."""
         ours = [entry.definition.name for entry in self._agenda.everything()]
-        return ours + [active.definition.name for active in self._executor.active()]
+        return ours + [active.name for active in self._executor.active()]
 
     def _entry_of(self, name: str) -> Entry | None:
         """The job of that name; of one that was taken away and still runs here an entry to look

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from ..clock import Clock
-from ..engine.executor import Executor
+from ..engine.executor import ActiveRun, Executor
 from ..engine.keeper import LeaseKeeper
 from ..engine.scheduler import Scheduler
 from ..errors import StoreError
@@ -24,7 +24,7 @@ INTERRUPT_SECONDS = 1.0
 def drain(
     scheduler: Scheduler,
     executor: Executor,
-    keeper: LeaseKeeper,
+    keeper: LeaseKeeper[ActiveRun],
     store: RedisStore,
     *,
     deadline: float,

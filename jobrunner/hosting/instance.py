@@ -78,7 +78,7 @@ class Instance:
         self._in_process = servers_of(client).in_process
         self.store = self._store_over(client)
         self._keeper_store = self._store_over(connect(settings.call_timeout))
-        self.keeper = LeaseKeeper(
+        self.keeper: LeaseKeeper[ActiveRun] = LeaseKeeper(
             self._keeper_store,
             lease=settings.lease,
             trust=self._trust,
@@ -194,17 +194,17 @@ class Instance:
                 f"job {definition.name!r} is running already (run {answer.known.running}): wait "
                 f"until it has ended, or cancel it."
             )
-        self.progress.listen(active.run.id, on_progress)
+        self.progress.listen(active.run_id, on_progress)
         with self._leases_kept(), cancelled_by_interrupt(self.executor, active) as interrupts:
             self._join([active])
             self.executor.flush()
         if interrupts:
             raise KeyboardInterrupt
         for entry in self.store.history(definition, 100):
-            if entry.run_id == active.run.id:
+            if entry.run_id == active.run_id:
                 return entry
         raise StoreError(
-            f"run {active.run.id} of job {definition.name!r} ended, and is not in the history: "
+            f"run {active.run_id} of job {definition.name!r} ended, and is not in the history: "
             f"Redis is away, or keeps too few entries (JOBRUNNER_HISTORY)"
         )
 

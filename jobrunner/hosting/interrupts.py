@@ -25,7 +25,7 @@ def cancelled_by_interrupt(executor: Executor, active: ActiveRun) -> Iterator[li
     def cancel(number: int, frame: Any) -> None:
         interrupts.append(number)
         signal.signal(signal.SIGINT, before)
-        executor.cancel(active.run.id, "interrupted by Ctrl-C")
+        executor.cancel(active.run_id, "interrupted by Ctrl-C")
         reason = active.stop_reason
         if active.in_body and reason is not None and gevent.getcurrent() is active.greenlet:
             # In the middle of the job's own code, which may be waiting where no hub reaches it.

@@ -50,9 +50,6 @@ CONTROL_LENGTH = 1000
 #: What the claiming script tells before its answers: two times, CONTROL and FLEET.
 _BEFORE_ANSWERS = 4
 
-#: Jobs whose keys are kept as they were written.
-_MOST_WRITTEN = 4 * MAX_BATCH
-
 #: What the finishing script tells before its answers: two times.
 _BEFORE_ENDS = 2
 
@@ -79,8 +76,6 @@ class RedisStore(Census):
         self._history_age_ms = history_age_ms
         self._forget_after_ms = forget_after_ms
         self._replicas = replicas
-        #: Keys that a claim has written, by sync key, for the finish that follows.
-        self._written: dict[str, str] = {}
         #: The newest entry of the control stream that was read.
         self._control_read = ""
         #: How many instances live, this one with them, as far as the last claim told.
@@ -170,15 +165,14 @@ class RedisStore(Census):
         batches = {}
         for slot, indexes in groups.items():
             batch = batches[slot] = Batch((), (self._injected_ms(), self._history, age_ms))
-            for ending in [endings[i] for i in indexes]:
-                ago_ms = max(0, int((now - ending.ended_at) * 1000))
-                more = ending.error or ending.traceback or ending.result
-                keys = ending.definition.keys
-                written = self._written.pop(keys.sync_key, None) or keys.written()
-                words = f"{ending.run_id} {ending.outcome} {ago_ms} {ending.attempts}"
-                batch.add_job(written, f"{words} {3 if more else 0}")
+            for i in indexes:
+                definition, run, _, outcome, error, ended, attempts, trace, result = endings[i]
+                ago_ms = max(0, int((now - ended) * 1000))
+                more = 3 if error or trace or result else 0
+                words = f"{run} {outcome} {ago_ms} {attempts} {more}"
+                batch.add_job(definition.keys.written, words)
                 if more:
-                    batch.add(ending.error, ending.traceback, ending.result)
+                    batch.add(error, trace, result)
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
 
@@ -262,15 +256,9 @@ class RedisStore(Census):
                 self._control_read,
             ),
         )
-        written = self._written
-        if len(written) > _MOST_WRITTEN:
-            written.clear()
         for definition, run_id, version, early_until_ms, due_ms, note, _ in asks:
-            keys = definition.keys
-            of_job = keys.written()
-            if run_id:
-                written[keys.sync_key] = of_job
-            batch.add_job(of_job, f"{run_id} {version} {early_until_ms} {due_ms} {note}")
+            words = f"{run_id} {version} {early_until_ms} {due_ms} {note}"
+            batch.add_job(definition.keys.written, words)
         return batch
 
     def _answers(self, value: Any, asks: Sequence[Ask]) -> list[Answer | StoreError]:
@@ -360,7 +348,7 @@ def _of_claims(
     for slot, indexes in groups.items():
         batch = batches[slot] = Batch((), [claims[i][1] for i in indexes])
         for i in indexes:
-            batch.add_keys(4, claims[i][0].keys.written())
+            batch.add_keys(4, claims[i][0].keys.written)
     return batches
 
 

@@ -201,8 +201,8 @@ def without(script: scripts.Script, way: str) -> scripts.Script:
 
 
 def seen(answer: Answer | Finish | StoreError) -> Any:
-    """An answer, but for the token: it follows from when it was asked."""
-    return answer._replace(token=0) if isinstance(answer, Answer) else answer
+    """An answer, but for the token, which follows from when it was asked, and for its way."""
+    return answer._replace(token=0, is_plain=False) if isinstance(answer, Answer) else answer
 
 
 @pytest.mark.parametrize("seed", range(4))

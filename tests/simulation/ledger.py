@@ -76,7 +76,7 @@ class RunRecord:
     def is_trusted(self) -> bool:
         """Whether its process believes, now, that it holds its lease."""
         active = self.active
-        return active is not None and self.process.trust() < active.lease.trusted_until
+        return active is not None and self.process.trust() < active.trusted_until
 
 
 @dataclass(eq=False)

@@ -48,7 +48,7 @@ def _executing(watch: Watch, job: JobRecord) -> None:
     for record in job.executing:
         active, process = record.active, record.process
         assert active is not None
-        late = process.trust() - active.lease.trusted_until
+        late = process.trust() - active.trusted_until
         if late > 0.02 and active.stop_reason is None and not process.hub.stops:
             watch.object_to(4, f"{record.id} of {name} was not told that its lease is lost")
 

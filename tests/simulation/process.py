@@ -12,7 +12,7 @@ import gevent
 
 from jobrunner import JobContext
 from jobrunner.clock import RedisClock
-from jobrunner.engine.executor import Executor
+from jobrunner.engine.executor import ActiveRun, Executor
 from jobrunner.engine.keeper import LeaseKeeper
 from jobrunner.engine.scheduler import Scheduler
 from jobrunner.hosting import drain
@@ -121,7 +121,7 @@ class Process:
         plan = world.plan
         self.clock = NotingClock(self)
         self.store = self._store("store")
-        self.keeper = LeaseKeeper(
+        self.keeper: LeaseKeeper[ActiveRun] = LeaseKeeper(
             self._store("keeper"),
             lease=plan.lease,
             trust=self.trust,

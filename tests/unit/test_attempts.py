@@ -230,14 +230,14 @@ class TestRetry:
         with begun(runner, work, retry=Retry(base=3600, cap=3600, jitter=False)) as executor:
             (active,) = awaited(executor.active)
             awaited(lambda: active.pause)
-            executor.tell(active.lease, "gone")
+            executor.tell(active, "gone")
 
         assert (Outcome.LEASE_LOST, 1) == (ended(runner).outcome, ended(runner).attempts)
 
     def test_no_attempt_begins_without_trust_in_the_lease(self, runner: JobRunner) -> None:
         def work(ctx: JobContext) -> None:
             (active,) = executor_of(runner).active()
-            active.lease.trusted_until = 0.0
+            active.trusted_until = 0.0
             raise ValueError("no")
 
         entry = ran(runner, work, retry=AT_ONCE)

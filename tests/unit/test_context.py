@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,27 @@ from jobrunner import (
 )
 
 RUN = Run("run-1", "purge", "one", 1, 1.0, 1.0)
+
+
+class Bound:
+    """A run that a context is bound to: `reasons` to stop, the last of which it says."""
+
+    def __init__(
+        self,
+        run: Run,
+        reasons: Sequence[RunStopped] = (),
+        told: list[tuple[Any, ...]] | None = None,
+    ) -> None:
+        self.run = run
+        self._reasons = reasons
+        self._told = told
+
+    def reason(self) -> RunStopped | None:
+        return self._reasons[-1] if self._reasons else None
+
+    def report(self, *told: Any) -> None:
+        assert self._told is not None
+        self._told.append(told)
 
 
 class Session:
@@ -100,7 +122,7 @@ class TestSession:
 
 class TestStopping:
     def test_a_run_goes_on_while_there_is_no_reason_to_stop(self) -> None:
-        ctx = JobContext().for_run(RUN, lambda: None)
+        ctx = JobContext().for_run(Bound(RUN))
 
         assert not ctx.cancelled
         ctx.check()
@@ -108,7 +130,7 @@ class TestStopping:
     @pytest.mark.parametrize("reason", [LeaseLostError("gone"), RunInterruptedError("stopping")])
     def test_it_is_told_to_stop_and_why(self, reason: RunStopped) -> None:
         reasons: list[RunStopped] = []
-        ctx = JobContext().for_run(RUN, lambda: reasons[-1] if reasons else None)
+        ctx = JobContext().for_run(Bound(RUN, reasons))
         assert not ctx.cancelled
 
         reasons.append(reason)
@@ -132,8 +154,8 @@ class TestForRun:
                 self.shared: list[int] = []
 
         original = Context()
-        first = original.for_run(RUN, lambda: None)
-        second = original.for_run(Run("run-2", "purge", "one", 2, 1.0, 1.0), lambda: None)
+        first = original.for_run(Bound(RUN))
+        second = original.for_run(Bound(Run("run-2", "purge", "one", 2, 1.0, 1.0)))
 
         first.number = 2
         first.shared.append(1)
@@ -144,18 +166,31 @@ class TestForRun:
         assert [1] == original.shared == second.shared
         assert not hasattr(original, "run")
 
+    def test_its_run_is_asked_for_once(self) -> None:
+        bound = Bound(RUN)
+        ctx = JobContext().for_run(bound)
+        assert RUN is ctx.run
+
+        bound.run = Run("run-2", "purge", "one", 2, 1.0, 1.0)
+
+        assert RUN is ctx.run
+
+    def test_outside_a_run_the_error_says_so(self) -> None:
+        with pytest.raises(AttributeError, match="not bound to a run"):
+            _ = JobContext().run
+
     def test_the_reason_to_stop_is_the_run_s_own(self) -> None:
         original = JobContext()
-        original.for_run(RUN, lambda: LeaseLostError("gone"))
+        original.for_run(Bound(RUN, [LeaseLostError("gone")]))
 
         assert not original.cancelled
-        assert not original.for_run(RUN, lambda: None).cancelled
+        assert not original.for_run(Bound(RUN)).cancelled
 
 
 class TestProgress:
     def told(self, *arguments: Any, **keywords: Any) -> tuple[Any, ...]:
         noted: list[tuple[Any, ...]] = []
-        ctx = JobContext().for_run(RUN, lambda: None, lambda *told: noted.append(told))
+        ctx = JobContext().for_run(Bound(RUN, told=noted))
         ctx.progress(*arguments, **keywords)
         (one,) = noted
         return one

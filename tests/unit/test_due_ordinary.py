@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobrunner import InvalidJobError, Schedule, any_of, cron, every, except_on
-from jobrunner.engine import due
+from jobrunner.engine import agenda, due
 from jobrunner.engine.due import LONG_AGO_MS, Due, due_again
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.schedules.wall import next_due_ms
 from jobrunner.store.answers import Known, Touched
 
-from .agendas import NOON
+from .agendas import NOON, agenda_of
 
 DAY_MS = 24 * 3_600_000
 
@@ -42,6 +42,7 @@ POLICIES: list[dict[str, Any]] = [
     {"misfire": "all"},
     {"recover": True},
     {"jitter": 30},
+    {"expect": 60},
 ]
 
 
@@ -59,13 +60,15 @@ def all_jobs() -> Iterator[JobDefinition]:
 
 JOBS = list(all_jobs())
 TOUCHES = [None, Touched("", "", ""), Touched("-", "", ""), Touched("", "1-0", "")]
+#: What else may be the case, besides that there was a last start.
+ODD = ["", "running", "touched", "in row", "abandoned", "quarantined", "put off", "to tell"]
 moments = st.integers(NOON - 3 * DAY_MS, NOON + 3 * DAY_MS)
 profile = settings(derandomize=True, database=None, deadline=None, max_examples=600)
 
 
 def the_long_way(*of: Any) -> Due:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(due, "_is_ordinary", lambda definition, known: False)
+        patched.setattr(due, "ordinarily_due_ms", lambda *of: None)
         return due_again(*of)
 
 
@@ -104,6 +107,52 @@ def test_a_job_is_due_again_when_the_long_way_says(
     )
 
     assert the_long_way(job, known, now_ms, since_ms) == due_again(job, known, now_ms, since_ms)
+
+
+class Learnt:
+    """What an agenda has concluded, with what was put off and what is to be told before."""
+
+    def __init__(self, job: JobDefinition, not_before_ms: int, to_tell: bool) -> None:
+        self._agenda = agenda_of(job)
+        self._entry = self._agenda.everything()[0]
+        self._entry.not_before_ms = not_before_ms
+        self._entry.in_future = True
+        if to_tell:
+            self._entry.tell("when", NOON)
+
+    def conclusions(self, known: Known, now_ms: int) -> list[Any]:
+        entry = self._entry
+        self._agenda.learn(entry, known, now_ms)
+        names = ("at_ms", "computed_from", "due_ms", "early_until_ms", "known", "in_future", "note")
+        return [getattr(entry, name) for name in (*names, "not_before_ms")]
+
+
+@profile
+@given(
+    job=st.sampled_from(JOBS) | st.sampled_from([defined(schedule) for schedule in SCHEDULES]),
+    last_ms=st.integers(NOON - 3 * DAY_MS, NOON) | moments | st.none(),
+    now_ms=st.integers(NOON, NOON + 3 * DAY_MS) | moments,
+    odd=st.sampled_from(ODD),
+    odd_ms=moments,
+)
+def test_what_is_learnt_in_short_is_what_the_long_way_learns(
+    job: JobDefinition, last_ms: int | None, now_ms: int, odd: str, odd_ms: int
+) -> None:
+    known = Known(
+        last_ms,
+        NOON,
+        "run-1" if odd == "running" else None,
+        500,
+        abandoned_in_row=5 if odd in ("in row", "quarantined") else 0,
+        abandoned_ms=odd_ms if odd in ("abandoned", "quarantined") else None,
+        touched=Touched(str(odd_ms), "", "") if odd == "touched" else None,
+    )
+    before = odd_ms if odd == "put off" else LONG_AGO_MS, odd == "to tell"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(agenda, "_is_plain", lambda entry, known: False)
+        long = Learnt(job, *before).conclusions(known, now_ms)
+
+    assert long == Learnt(job, *before).conclusions(known, now_ms)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)

@@ -196,7 +196,7 @@ def test_each_run_gets_a_copy_that_shares_what_its_attributes_refer_to() -> None
 def test_the_keys_are_written_as_a_command_has_them(sync_key: str) -> None:
     keys = define(sync_key=sync_key).keys
 
-    assert "".join(map(bulk, keys.all())) == keys.written()
+    assert "".join(map(bulk, keys.all())) == keys.written
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fakeredis
@@ -56,8 +57,8 @@ def test_the_examples_run_one_after_the_other() -> None:
     assert {"invoices of acme", "invoices of globex"} < set(registered)
     images, invoices = (registered[n].job for n in ("resize_images", "invoices of acme"))
     told: list[Any] = []
-    ctx = JobContext()
-    ctx._report = lambda *progress: told.append(progress)
+    running: Any = SimpleNamespace(report=lambda *progress: told.append(progress))
+    ctx = JobContext().for_run(running)
     images.run(ctx)
     assert [(0, 3, "at a.png"), (1, 3, "at b.png"), (2, 3, "at c.png")] == told
     assert "invoices of acme" == invoices.run(ctx)

@@ -9,12 +9,10 @@ import gevent
 import pytest
 from gevent.threadpool import ThreadPool
 
-from jobrunner.engine.active import ActiveRun
-from jobrunner.engine.keeper import Lease
+from jobrunner.engine.active import ActiveRun, Here
 from jobrunner.engine.progress import ProgressBoard
 from jobrunner.errors import StoreError
 from jobrunner.job import FunctionJob, JobDefinition
-from jobrunner.run import Run
 from jobrunner.schedules import every
 from jobrunner.store.answers import Known, Report
 from tests.support.wait import wait_for
@@ -48,9 +46,8 @@ def board(store: Store) -> ProgressBoard:
 
 
 def run(name: str = "run-1") -> ActiveRun:
-    lease, made = Lease(JOB, name, 1e12), Run(name, "work", "one", 1, 1.0, 1.0)
-    known = Known(None, None, None, 0)
-    return ActiveRun(JOB, made, lease, known, lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
+    here = Here("one", lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
+    return ActiveRun(JOB, name, 1, 1000, Known(1000, None, name, 0), 1e12, here)
 
 
 def test_the_newest_of_each_run_goes_in_one_call(store: Store, board: ProgressBoard) -> None:

@@ -12,8 +12,7 @@ import pytest
 from gevent.event import Event
 
 from jobrunner import JobContext, JobRunner, every
-from jobrunner.engine import agenda, due
-from jobrunner.engine.due import Due
+from jobrunner.engine.agenda import Entry
 from jobrunner.job import FunctionJob
 from jobrunner.store.answers import Known
 
@@ -22,14 +21,14 @@ from .ticking import DUE, LEASE_MS, Fleet
 
 
 def test_a_run_that_ends_soon_is_learnt_about_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    learnt: list[Known] = []
+    fleet, learnt = Fleet(1), []
+    learn = fleet.scheduler._agenda.learn
 
-    def due_again(definition: object, known: Known, *of: int) -> Due:
+    def noted(entry: Entry, known: Known, now_ms: int) -> None:
         learnt.append(known)
-        return due.due_again(definition, known, *of)  # type: ignore[arg-type]
+        learn(entry, known, now_ms)
 
-    fleet = Fleet(1)
-    monkeypatch.setattr(agenda, "due_again", due_again)
+    monkeypatch.setattr(fleet.scheduler._agenda, "learn", noted)
     fleet.scheduler.tick()
     over = fleet.known["job 0"] = fleet.known["job 0"]._replace(running=None, lease_left_ms=0)
     fleet.on_over([(fleet.registry.get("job 0"), over)])

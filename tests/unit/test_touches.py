@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from jobrunner.engine.agenda import Entry
 from jobrunner.engine.touches import Touches
 from jobrunner.store.answers import Control
 
@@ -19,6 +20,9 @@ class Ours:
 
     def hear(self, *named: str, everything: bool = False) -> None:
         self.touches.hear(Control("1-1", everything, named))
+
+    def answered(self, name: str) -> None:
+        self.touches.answered([Entry(job(name))])
 
     def owed(self) -> list[str]:
         return names(self.touches.owed())
@@ -40,14 +44,14 @@ def test_heard_once_and_owed_until_it_is_answered() -> None:
     assert ["b", "a"] == ours.heard()
     assert [] == ours.heard()
     assert ["b", "a"] == ours.owed() == ours.owed()
-    ours.touches.answered("b")
+    ours.answered("b")
     assert ["a"] == ours.owed()
 
 
 def test_what_was_never_owed_is_answered_all_the_time() -> None:
     ours = Ours("a")
 
-    ours.touches.answered("a")
+    ours.answered("a")
 
     assert [] == ours.owed()
 
@@ -57,7 +61,7 @@ def test_the_call_that_hears_of_it_does_not_answer_it() -> None:
     ours = Ours("a")
     ours.hear("a")
 
-    ours.touches.answered("a")
+    ours.answered("a")
 
     assert ["a"] == ours.owed()
 
@@ -67,10 +71,10 @@ def test_touched_anew_while_it_is_owed() -> None:
     ours.hear("a")
     assert ["a"] == ours.heard()
     ours.hear("a")
-    ours.touches.answered("a")
+    ours.answered("a")
 
     assert ["a"] == ours.heard()
-    ours.touches.answered("a")
+    ours.answered("a")
     assert [] == ours.owed()
 
 

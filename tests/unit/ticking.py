@@ -10,7 +10,7 @@ from jobrunner import StoreError, every
 from jobrunner.clock import RedisClock
 from jobrunner.engine.pauses import Coming
 from jobrunner.engine.scheduler import Scheduler
-from jobrunner.job import FunctionJob
+from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.registry import Registry
 from jobrunner.run import Run
 from jobrunner.store.answers import Answer, Ask, Known, Status
@@ -137,7 +137,14 @@ class Fleet:
     def active(self) -> list[Any]:
         return []
 
-    def start(self, definition: object, run: Run, lease: object, known: object) -> Run:
+    def start(self, definition: JobDefinition, answer: Answer, trusted_until: float) -> Run:
+        known = answer.known
+        assert known.running is not None
+        assert known.last_ms is not None
+        run = Run(
+            *(known.running, definition.name, "one", answer.token),
+            *(answer.due_ms / 1000, known.last_ms / 1000),
+        )
         self.free_slots -= 1
         self.runs.append(run)
         return run
