@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -169,7 +169,8 @@ class AppState:
                 "the jobs have no database: set SQLALCHEMY_DATABASE_URI, initialise "
                 "Flask-SQLAlchemy before the runner, or give JobContext(session_factory=…)."
             )
-        with self._scope(), sessions() as session, session.begin():
+        scope = nullcontext() if self._app is None else self._app.app_context()
+        with scope, sessions() as session, session.begin():
             connection = session.connection()
             create_fence_table(connection)
             return str(connection.engine.url.render_as_string(hide_password=True))
@@ -180,7 +181,7 @@ class AppState:
             self.registry,
             self._connect,
             context=self._context,
-            scope=self._scope,
+            scope=nullcontext if self._app is None else self._app.app_context,
             injected_clock=lambda: self._runner.clock,
             notify=self._notify,
             in_threads=in_threads,
@@ -189,9 +190,6 @@ class AppState:
 
     def _notify(self, signal: Any, **arguments: Any) -> None:
         send(signal, self._runner if self._app is None else self._app, **arguments)
-
-    def _scope(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._app is None else self._app.app_context()
 
     def _adopt_worker(self, worker: Any) -> None:
         gunicorn.attach(worker, self.start_here)

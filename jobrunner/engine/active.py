@@ -11,7 +11,7 @@ from ..clock import Clock
 from ..errors import LeaseLostError, RunStopped, RunTimedOutError
 from ..job import JobDefinition
 from ..run import Run
-from ..store.answers import Known
+from ..store.answers import Answer
 from .keeper import Lease
 
 if TYPE_CHECKING:
@@ -54,23 +54,16 @@ class ActiveRun(Lease):
     #: Over here, though Redis may not have acknowledged it.
     ended = False
     greenlet: gevent.Greenlet | None = None
-    _extra: dict[str, object] | None = None
     _run: Run | None = None
 
     def __init__(
-        self,
-        definition: JobDefinition,
-        run_id: str,
-        token: int,
-        due_ms: int,
-        known: Known,
-        trusted_until: float,
-        here: Here,
+        self, definition: JobDefinition, granted: Answer, trusted_until: float, here: Here
     ) -> None:
+        known = granted.known
         self.definition = definition
-        self.run_id = run_id
-        self.token = token
-        self.due_ms = due_ms
+        self.run_id = known.running or ""
+        self.token = granted.token
+        self.due_ms = granted.due_ms
         #: What was known of the job when it was claimed.
         self.known = known
         self.trusted_until = trusted_until
@@ -100,14 +93,7 @@ class ActiveRun(Lease):
     @property
     def extra(self) -> dict[str, object]:
         """What each log record of this run carries."""
-        extra = self._extra
-        if extra is None:
-            extra = self._extra = {
-                "job": self.name,
-                "run_id": self.run_id,
-                "token": self.token,
-            }
-        return extra
+        return {"job": self.name, "run_id": self.run_id, "token": self.token}
 
     @property
     def told(self) -> RunStopped | None:

@@ -181,6 +181,8 @@ class Agenda:
 
         What could be claimed and finds no slot waits, in order, for the next call.
         """
+        if len(self._heap) > self._most_moments:
+            self._forget_old_moments()
         claims: list[Entry] = []
         looks: list[Entry] = []
         heap, waiting = self._heap, self._waiting
@@ -219,8 +221,6 @@ class Agenda:
             return  # it stands in the heap, which each look would make longer
         entry.at_ms = at_ms
         heapq.heappush(self._heap, (at_ms, next(self._order), entry))
-        if len(self._heap) > self._most_moments:
-            self._forget_old_moments()
 
     def put_first(self, entry: Entry) -> None:
         """Ask again with the next free slot, before all others: a claim without an answer may

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gevent.event import Event
 
@@ -80,12 +80,15 @@ class Attempts:
 
     def perform(self, active: ActiveRun) -> End | None:
         """Run the job, as often as its policy says; None: it never began, and is given back."""
-        reason = active.why_stop(self._trust())
-        if isinstance(reason, RunCancelledError):
-            return end_of_stop(reason)  # given back, it would be due again at once
-        if self._draining or reason is not None:
-            return None
-        self._starting.log(active.name, active.extra)
+        if (
+            self._draining
+            or active.stop_reason is not None
+            or self._trust() >= active.trusted_until
+        ):
+            reason = active.stop_reason
+            # Given back, what a person has cancelled would be due again at once.
+            return end_of_stop(reason) if isinstance(reason, RunCancelledError) else None
+        self._starting.log(active.name, active.run_id, active.token)
         end = self._attempt(active)
         if end is WELL:
             return end
@@ -143,14 +146,12 @@ class Attempts:
     # -- one attempt -------------------------------------------------------------------------
 
     def _attempt(self, active: ActiveRun) -> End:
-        timeout, alarm = active.definition.policies.timeout, None
+        policies = active.definition.policies
         if job_started.receivers:
             self._notify(job_started, run=active.run)
-        if timeout is not None:
-            active.deadline = self._trust() + timeout
-            alarm = self._stops.alarm(active, timeout)
+        alarm = None if policies.timeout is None else self._alarm(active, policies.timeout)
         try:
-            if self._all_in_threads or active.definition.policies.run_in == "thread":
+            if self._all_in_threads or policies.run_in == "thread":
                 active.interruptible = False
                 body = self._threads.call(self._do, active, True)
             else:
@@ -171,21 +172,20 @@ class Attempts:
             )
         return end
 
+    def _alarm(self, active: ActiveRun, timeout: float) -> Any:
+        active.deadline = self._trust() + timeout
+        return self._stops.alarm(active, timeout)
+
     def _do(self, active: ActiveRun, in_thread: bool) -> Body:
         """The attempt where its code lives, maybe in a native thread."""
         try:
             context = self._context.for_run(active)
-            policies = active.definition.policies
-            if policies.retry is not None:
-                context.run = active.run  # as it is now: the next attempt has a number of its own
-            if in_thread and has_patched_threads():
-                context.session_factory = self._sessions_for(context.session_factory)
-            if self._fenced_by_default if policies.fenced is None else policies.fenced:
-                # Outside: what teardown functions of the application commit is the run's too.
-                with fenced(context, self._fence_of(active, in_thread)):
-                    returned = self._run_in_scope(active, context)
-            else:
-                returned = self._run_in_scope(active, context)
+            with self._around(active, context, in_thread):
+                active.in_body = True
+                try:
+                    returned = active.definition.copy_job().run(context)
+                finally:
+                    active.leave_body()
         except BaseException as error:
             return Body(error=error)
         if returned is None:
@@ -193,13 +193,26 @@ class Attempts:
         result, problem = as_json(returned, self._max_result)
         return Body(returned, None, result, problem)
 
-    def _run_in_scope(self, active: ActiveRun, context: JobContext) -> object:
-        with self._scope():
-            active.in_body = True
-            try:
-                return active.definition.copy_job().run(context)
-            finally:
-                active.leave_body()
+    def _around(
+        self, active: ActiveRun, context: JobContext, in_thread: bool
+    ) -> AbstractContextManager[object]:
+        """What is around the code of a job: the application's context, and what its policies ask
+        for.
+        """
+        policies = active.definition.policies
+        if policies.retry is not None:
+            context.run = active.run  # as it is now: the next attempt has a number of its own
+        if in_thread and has_patched_threads():
+            context.session_factory = self._sessions_for(context.session_factory)
+        if self._fenced_by_default if policies.fenced is None else policies.fenced:
+            return self._fenced_scope(context, self._fence_of(active, in_thread))
+        return self._scope()
+
+    @contextmanager
+    def _fenced_scope(self, context: JobContext, fence: Fence) -> Iterator[None]:
+        # The fence outside: what teardown functions of the application commit is the run's too.
+        with fenced(context, fence), self._scope():
+            yield
 
     def _sessions_for(self, sessions: SessionFactory | None) -> SessionFactory | None:
         if self._sessions_of_threads is None and sessions is not None:

@@ -147,14 +147,9 @@ class Executor:
         """Whether a run is under way here, or over and not yet recorded."""
         return run_id in self._active
 
-    def start(self, definition: JobDefinition, answer: Answer, trusted_until: float) -> ActiveRun:
+    def start(self, definition: JobDefinition, granted: Answer, trusted_until: float) -> ActiveRun:
         """Run what an answer of Redis grants, in a greenlet of its own."""
-        known = answer.known
-        assert known.running is not None
-        active = ActiveRun(
-            *(definition, known.running, answer.token, answer.due_ms),
-            *(known, trusted_until, self._here),
-        )
+        active = ActiveRun(definition, granted, trusted_until, self._here)
         if job_claimed.receivers:  # mostly nobody listens, and every run comes by
             self._notify(job_claimed, run=active.run)
         self._active[active.run_id] = active
@@ -285,9 +280,10 @@ class Executor:
                 gevent.sleep(0)
         active.ended = True
         self._progress.forget(active)
-        self._ended[active] = None if end is None else self._ending(active, end, ended_at)
-        if end is not None:
-            self._tell_the_end(active, end)
+        if end is None:
+            self._ended[active] = None
+        else:
+            self._take_down(active, end, ended_at)
         self._under_way -= 1
         if self._under_way == 0:
             self._idle.set()
@@ -301,25 +297,25 @@ class Executor:
         except StoreError:
             return  # the link has logged it; the next tick flushes again
 
-    def _ending(self, active: ActiveRun, end: End, ended_at: float) -> Ending:
-        return Ending(
+    def _take_down(self, active: ActiveRun, end: End, ended_at: float) -> None:
+        """Have the end recorded, and tell it: in the log, and to who listens. It waits for the next
+        flush already, so that a slow listener holds up nobody's record for longer than a check
+        interval.
+        """
+        error = end.error
+        self._ended[active] = Ending(
             active.definition,
             active.run_id,
             active.known,
             end.outcome,
-            described(end.error),
+            "" if error is None else described(error),
             ended_at,
             active.attempt,
-            traceback_of(end.error, self._max_traceback),
+            "" if error is None else traceback_of(error, self._max_traceback),
             end.result,
         )
-
-    def _tell_the_end(self, active: ActiveRun, end: End) -> None:
-        """In the log, and to who listens: its end waits for the next flush already, so that a slow
-        listener holds up nobody's record for longer than a check interval.
-        """
         if end.outcome is Outcome.SUCCEEDED:
-            self._finished.log(active.name, active.extra)
+            self._finished.log(active.name, active.run_id, active.token)
             if job_succeeded.receivers:
                 self._notify(job_succeeded, run=active.run, result=end.returned)
         else:
@@ -353,13 +349,15 @@ class Executor:
                 if isinstance(undone, StoreError):
                     unanswered.append((active, undone))
                 else:
-                    over.append(self._over(active, None))
+                    self._forget(active)
+                    over.append((active.definition, None))
         if finished:
             for active, answer in _tried(self._store.finish, endings, finished):
                 if isinstance(answer, StoreError):
                     unanswered.append((active, answer))
                     continue
-                over.append(self._over(active, answer.known))
+                self._forget(active)
+                over.append((active.definition, answer.known))
                 if answer.problem:
                     logger.error("Job %s: %s", active.name, answer.problem)
         if over:
@@ -370,10 +368,9 @@ class Executor:
                 self._ended[active] = self._ended.pop(active)
             raise unanswered[0][1]
 
-    def _over(self, active: ActiveRun, known: Known | None) -> tuple[JobDefinition, Known | None]:
+    def _forget(self, active: ActiveRun) -> None:
         del self._ended[active]
         self._active.pop(active.run_id, None)
-        return active.definition, known
 
 
 def _tried(

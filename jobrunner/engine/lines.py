@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
 
 logger = logging.getLogger("jobrunner")
 
@@ -27,34 +26,40 @@ class RunLine:
         self._template: dict[str, object] | None = None
         #: Unix seconds from which `logging` counts its milliseconds.
         self._began = 0.0
+        self._has_thread = True
 
-    def log(self, job: str, extra: Mapping[str, object]) -> None:
-        """Log it for a run of `job`; `extra`: the attributes that the record carries besides."""
+    def log(self, job: str, run_id: str, token: int) -> None:
+        """Log it for a run; the record carries these as its attributes."""
         if not logger.isEnabledFor(logging.INFO):
             return
         if logging.getLogRecordFactory() is not logging.LogRecord:
+            extra = {"job": job, "run_id": run_id, "token": token}
             logger.info(self._words, job, extra=extra)
             return
-        template = self._template or self._made(extra)
+        template = self._template or self._made()
         now = time.time()
         record = _new_record(logging.LogRecord)
-        record.__dict__ = fields = template.copy()
+        record.__dict__ = fields = template.copy()  # has all of these: no key is new to it
         fields["created"] = now
         fields["msecs"] = now % 1 * 1000 // 1  # whole, as `logging` has them
         fields["relativeCreated"] = (now - self._began) * 1000
         fields["args"] = (job,)
-        if fields["thread"] is not None:  # else the application wants none
+        if self._has_thread:
             fields["thread"] = threading.get_ident()
-        fields.update(extra)
+        fields["job"] = job
+        fields["run_id"] = run_id
+        fields["token"] = token
         logger.handle(record)
 
-    def _made(self, extra: Mapping[str, object]) -> dict[str, object]:
+    def _made(self) -> dict[str, object]:
         path, line, function, _ = logger.findCaller()
         made = logger.makeRecord(
-            logger.name, logging.INFO, path, line, self._words, (), None, function, extra
+            *(logger.name, logging.INFO, path, line, self._words, (), None, function),
+            extra={"job": "", "run_id": "", "token": 0},
         )
         if made.threadName is not None:
             made.threadName = "jobrunner"  # the greenlets of the runs have no names
+        self._has_thread = made.thread is not None  # else the application wants none
         self._began = made.created - made.relativeCreated / 1000
         self._template = vars(made)
         return self._template

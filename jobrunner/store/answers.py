@@ -244,18 +244,24 @@ def _after_claim(k: Known, ask: Ask, now_ms: int, lease_ms: int) -> Known:
     """What is known of a job that was claimed by its schedule, and nothing else happened to;
     `k`: what was known before.
     """
-    _, first_seen_ms, _, _, _, _, _, _, finished_ms, succeeded_ms, is_overdue, _ = k
-    alive = (ask.run_id, lease_ms, None, 0, None, ask.due_ms)
-    return _new(Known, (now_ms, first_seen_ms, *alive, finished_ms, succeeded_ms, is_overdue, None))
+    # fmt: off
+    return _new(Known, (
+        now_ms, k.first_seen_ms, ask.run_id, lease_ms, None, 0, None, ask.due_ms,
+        k.finished_ms, k.succeeded_ms, k.is_overdue, None,
+    ))
+    # fmt: on
 
 
 def _after_success(k: Known, ended_ms: int) -> Known:
     """What is known of a job whose run has succeeded, and nothing else happened to; `k`: what was
     known when it was claimed.
     """
-    last_ms, first_seen_ms, _, _, abandoned_due_ms, _, abandoned_ms, served_ms, _, _, _, _ = k
-    gone = (None, 0, abandoned_due_ms, 0, abandoned_ms, served_ms)
-    return _new(Known, (last_ms, first_seen_ms, *gone, ended_ms, ended_ms, False, None))
+    # fmt: off
+    return _new(Known, (
+        k.last_ms, k.first_seen_ms, None, 0, k.abandoned_due_ms, 0, k.abandoned_ms, k.served_ms,
+        ended_ms, ended_ms, False, None,
+    ))
+    # fmt: on
 
 
 class Announced(NamedTuple):

@@ -165,14 +165,19 @@ class RedisStore(Census):
         batches = {}
         for slot, indexes in groups.items():
             batch = batches[slot] = Batch((), (self._injected_ms(), self._history, age_ms))
+            keys: list[str] = []
+            words: list[str] = []
             for i in indexes:
                 definition, run, _, outcome, error, ended, attempts, trace, result = endings[i]
                 ago_ms = max(0, int((now - ended) * 1000))
                 more = 3 if error or trace or result else 0
-                words = f"{run} {outcome} {ago_ms} {attempts} {more}"
-                batch.add_job(definition.keys.written, words)
+                keys.append(definition.keys.written)
+                words.append(f"{run} {outcome} {ago_ms} {attempts} {more}")
                 if more:
+                    batch.add_jobs(keys, words)
                     batch.add(error, trace, result)
+                    keys, words = [], []
+            batch.add_jobs(keys, words)
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
 
@@ -256,9 +261,13 @@ class RedisStore(Census):
                 self._control_read,
             ),
         )
-        for definition, run_id, version, early_until_ms, due_ms, note, _ in asks:
-            words = f"{run_id} {version} {early_until_ms} {due_ms} {note}"
-            batch.add_job(definition.keys.written, words)
+        batch.add_jobs(
+            [ask.definition.keys.written for ask in asks],
+            [
+                f"{run_id} {version} {early_until_ms} {due_ms} {note}"
+                for _, run_id, version, early_until_ms, due_ms, note, _ in asks
+            ],
+        )
         return batch
 
     def _answers(self, value: Any, asks: Sequence[Ask]) -> list[Answer | StoreError]:

@@ -51,11 +51,13 @@ class Batch:
         """Add arguments."""
         self._arguments += map(bulk, arguments)
 
-    def add_job(self, keys: str, word: str) -> None:
-        """Add the four keys of a job, written already, and one argument, of ASCII alone."""
-        self._keys.append(keys)
-        self._number += 4
-        self._arguments.append(f"${len(word)}\r\n{word}\r\n")
+    def add_jobs(self, keys: list[str], words: list[str]) -> None:
+        """Add the four keys of each job, written already, and for each one argument, of ASCII
+        alone.
+        """
+        self._keys += keys
+        self._number += 4 * len(keys)
+        self._arguments += [f"${len(word)}\r\n{word}\r\n" for word in words]
 
     def command(self, *words: str) -> bytes:
         """The command that begins with `words` and goes on with these keys and arguments."""

@@ -10,7 +10,7 @@ import pytest
 
 from jobrunner.engine.lines import RunLine
 
-EXTRA = {"job": "purge", "run_id": "abc", "token": 7}
+RUN = ("purge", "abc", 7)
 
 
 class Kept(logging.Handler):
@@ -37,9 +37,10 @@ def kept() -> Iterator[Kept]:
 
 def test_a_record_has_what_logging_gives_to_one(kept: Kept) -> None:
     line = RunLine("Starting job %s")
-    line.log("purge", EXTRA)
-    line.log("report", {**EXTRA, "job": "report"})
-    logging.getLogger("jobrunner").info("Starting job %s", "purge", extra=EXTRA)
+    line.log(*RUN)
+    line.log("report", "abc", 7)
+    extra = {"job": "purge", "run_id": "abc", "token": 7}
+    logging.getLogger("jobrunner").info("Starting job %s", "purge", extra=extra)
     first, second, plain = kept.records
 
     assert "Starting job purge" == first.getMessage()
@@ -54,10 +55,10 @@ def test_a_record_has_what_logging_gives_to_one(kept: Kept) -> None:
 
 def test_each_record_has_its_own_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     line = RunLine("Starting job %s")
-    line.log("purge", EXTRA)
+    line.log(*RUN)
     later = time.time() + 12.3456
     monkeypatch.setattr(time, "time", lambda: later)
-    line.log("purge", EXTRA)
+    line.log(*RUN)
     first, second = kept.records
 
     assert later == second.created
@@ -68,8 +69,8 @@ def test_each_record_has_its_own_time(kept: Kept, monkeypatch: pytest.MonkeyPatc
 
 def test_it_names_the_thread_that_logs(kept: Kept) -> None:
     line = RunLine("Starting job %s")
-    line.log("purge", EXTRA)
-    other = threading.Thread(target=line.log, args=("purge", EXTRA))
+    line.log(*RUN)
+    other = threading.Thread(target=line.log, args=RUN)
     other.start()
     other.join()
     first, second = kept.records
@@ -81,13 +82,13 @@ def test_it_names_the_thread_that_logs(kept: Kept) -> None:
 def test_levels_and_filters_apply(kept: Kept) -> None:
     logger, line = logging.getLogger("jobrunner"), RunLine("Starting job %s")
     logger.setLevel(logging.WARNING)
-    line.log("purge", EXTRA)
+    line.log(*RUN)
     logger.setLevel(logging.INFO)
     refuse = lambda record: record.job != "purge"  # noqa: E731
     logger.addFilter(refuse)
     try:
-        line.log("purge", EXTRA)
-        line.log("report", {**EXTRA, "job": "report"})
+        line.log(*RUN)
+        line.log("report", "abc", 7)
     finally:
         logger.removeFilter(refuse)
 
@@ -99,13 +100,13 @@ def test_an_application_s_record_factory_is_asked(kept: Kept) -> None:
         trace = "t-1"
 
     line = RunLine("Starting job %s")
-    line.log("purge", EXTRA)
+    line.log(*RUN)
     logging.setLogRecordFactory(Traced)
     try:
-        line.log("purge", EXTRA)
+        line.log(*RUN)
     finally:
         logging.setLogRecordFactory(logging.LogRecord)
-    line.log("purge", EXTRA)
+    line.log(*RUN)
 
     assert [False, True, False] == [isinstance(record, Traced) for record in kept.records]
     assert "abc" == kept.records[1].run_id  # type: ignore[attr-defined]
@@ -116,8 +117,8 @@ def test_what_an_application_wants_left_out_is_left_out(
 ) -> None:
     monkeypatch.setattr(logging, "logThreads", False)
     line = RunLine("Starting job %s")
-    line.log("purge", EXTRA)
-    line.log("purge", EXTRA)
+    line.log(*RUN)
+    line.log(*RUN)
 
     assert [None, None] == [record.thread for record in kept.records]
     assert [None, None] == [record.threadName for record in kept.records]

@@ -14,7 +14,7 @@ from jobrunner.engine.progress import ProgressBoard
 from jobrunner.errors import StoreError
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.schedules import every
-from jobrunner.store.answers import Known, Report
+from jobrunner.store.answers import Answer, Known, Report, Status
 from tests.support.wait import wait_for
 
 JOB = JobDefinition.of(FunctionJob(lambda ctx: None, every(hours=1), name="work"), "shop")
@@ -47,7 +47,8 @@ def board(store: Store) -> ProgressBoard:
 
 def run(name: str = "run-1") -> ActiveRun:
     here = Here("one", lambda: 7.0, ProgressBoard(Store()))  # type: ignore[arg-type]
-    return ActiveRun(JOB, name, 1, 1000, Known(1000, None, name, 0), 1e12, here)
+    granted = Answer(Status.CLAIMED, Known(1000, None, name, 0), None, 1, 1000, "")
+    return ActiveRun(JOB, granted, 1e12, here)
 
 
 def test_the_newest_of_each_run_goes_in_one_call(store: Store, board: ProgressBoard) -> None:
