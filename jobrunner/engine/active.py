@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import gevent
 from gevent.event import Event
+from greenlet import greenlet
 
 from ..clock import Clock
 from ..errors import LeaseLostError, RunStopped, RunTimedOutError
@@ -53,7 +53,10 @@ class ActiveRun(Lease):
     fence: Fence | None = None
     #: Over here, though Redis may not have acknowledged it.
     ended = False
-    greenlet: gevent.Greenlet | None = None
+    #: None: it is over.
+    greenlet: greenlet | None = None
+    #: Set when it is over, for who waits for that.
+    left: Event | None = None
     _run: Run | None = None
 
     def __init__(
@@ -107,6 +110,10 @@ class ActiveRun(Lease):
     def report(self, done: float, total: float | None, message: str) -> None:
         """Take note of how far the run is."""
         self._here.progress.note(self, done, total, message)
+
+    def may_begin(self, now: float) -> bool:
+        """Whether it may begin at trust second `now`: not stopped, and its lease still holds."""
+        return self.stop_reason is None and now < self.trusted_until
 
     def why_stop(self, now: float) -> RunStopped | None:
         """Why the run should stop, at trust second `now`; None: it may go on."""

@@ -16,7 +16,7 @@ from ..job import JobDefinition
 from ..policies import DEFAULT
 from ..quarantine import quarantined_until_ms
 from ..run import Skip
-from ..store.answers import OF_REQUEST, UNKNOWN, Ask, Known
+from ..store.answers import OF_REQUEST, UNKNOWN, Ask, Known, new
 from .due import LONG_AGO_MS, NEVER_MS, due_again, ordinarily_due_ms, overdue_since_ms
 
 #: Moments that were put off and stand in the heap all the same, beside one a job.
@@ -75,15 +75,9 @@ class Entry:
 
     def ask(self) -> Ask:
         """The question for Redis: a claim when there is a run id, else a look."""
-        return Ask(
-            self.definition,
-            self.run_id,
-            self.computed_from,
-            self.early_until_ms,
-            self.due_ms,
-            self.note if self._to_tell else "",
-            self.known,
-        )
+        note = self.note if self._to_tell else ""
+        when = self.computed_from, self.early_until_ms, self.due_ms
+        return new(Ask, (self.definition, self.run_id, *when, note, self.known))
 
     @property
     def note(self) -> str:

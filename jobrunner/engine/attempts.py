@@ -80,15 +80,11 @@ class Attempts:
 
     def perform(self, active: ActiveRun) -> End | None:
         """Run the job, as often as its policy says; None: it never began, and is given back."""
-        if (
-            self._draining
-            or active.stop_reason is not None
-            or self._trust() >= active.trusted_until
-        ):
+        if self._draining or not active.may_begin(self._trust()):
             reason = active.stop_reason
             # Given back, what a person has cancelled would be due again at once.
             return end_of_stop(reason) if isinstance(reason, RunCancelledError) else None
-        self._starting.log(active.name, active.run_id, active.token)
+        self._starting.log(active.definition.name, active.run_id, active.token)
         end = self._attempt(active)
         if end is WELL:
             return end

@@ -1,4 +1,4 @@
-"""The log lines that every run writes, at a small cost.
+"""The log lines of runs: those that every run writes, at a small cost, and that of a bad end.
 
 `logger.info` finds out its caller, the thread and the process anew for each record, and in a
 patched process it makes a thread object for each greenlet that logs, which goes with the greenlet.
@@ -12,6 +12,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import TYPE_CHECKING
+
+from ..run import Outcome
+from .ends import End, described
+
+if TYPE_CHECKING:
+    from .active import ActiveRun
 
 logger = logging.getLogger("jobrunner")
 
@@ -63,3 +70,27 @@ class RunLine:
         self._began = made.created - made.relativeCreated / 1000
         self._template = vars(made)
         return self._template
+
+
+#: What the log says of an end that is no success; the error follows where the words have room.
+_WORDS = {
+    Outcome.FAILED: (logging.ERROR, "Job %s finished with error: %s"),
+    Outcome.TIMED_OUT: (logging.ERROR, "Job %s timed out: %s"),
+    Outcome.CANCELLED: (logging.WARNING, "Job %s was cancelled: %s"),
+    Outcome.INTERRUPTED: (logging.WARNING, "Job %s was interrupted: its instance stops"),
+    Outcome.LEASE_LOST: (logging.ERROR, "Job %s stopped: its lease was lost"),
+    Outcome.STALE: (logging.ERROR, "Job %s stopped: a newer run has superseded it"),
+}
+
+
+def log_end(active: ActiveRun, end: End) -> None:
+    """Log an end that is no success."""
+    level, words = _WORDS[end.outcome]
+    with_error = words.endswith(": %s")
+    logger.log(
+        level,
+        words,
+        *((active.name, described(end.error)) if with_error else (active.name,)),
+        exc_info=end.error if with_error else None,
+        extra=active.extra,
+    )

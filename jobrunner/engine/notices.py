@@ -74,6 +74,16 @@ class Notices:
             extra={"job": entry.definition.name},
         )
 
+    def no_due_time(self, entry: Entry, known: Known) -> None:
+        """Its schedule raises; called where that is handled."""
+        logger.exception(
+            "Job %s: its schedule %s gave no due time after %s",
+            entry.definition.name,
+            entry.definition.schedule,
+            known,
+            extra={"job": entry.definition.name},
+        )
+
     def corrupt(self, definition: JobDefinition, problem: str) -> None:
         """What Redis holds of the job cannot be read, so it is not run."""
         error = parse_error(definition, problem)

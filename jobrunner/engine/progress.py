@@ -35,6 +35,8 @@ class ProgressBoard:
         self._interval = interval
         self._trust = trust
         self._now_ms = now_ms
+        #: Whether any run has ever told how far it is, or is listened to.
+        self.is_used = False
         #: By run id. Other threads set single items; only the hub takes some out.
         self._dirty: dict[str, Report] = {}
         self._noted = Event()
@@ -47,12 +49,14 @@ class ProgressBoard:
     def listen(self, run_id: str, listener: Callable[[Progress], None] | None) -> None:
         """Call `listener` with each progress of a run, until that is over."""
         if listener is not None:
+            self.is_used = True
             self._listeners[run_id] = listener
 
     def note(self, active: ActiveRun, done: float, total: float | None, message: str) -> None:
         """How far a run is, from any thread."""
         if active.ended:
             return  # a thread that the job left behind
+        self.is_used = True
         self._dirty[active.run_id] = Report(
             active.definition, active.run_id, done, total, message, self._trust()
         )
@@ -65,9 +69,8 @@ class ProgressBoard:
 
     def forget(self, active: ActiveRun) -> None:
         """A run is over: its end takes its progress away."""
-        if self._dirty or self._listeners:
-            self._dirty.pop(active.run_id, None)
-            self._listeners.pop(active.run_id, None)
+        self._dirty.pop(active.run_id, None)
+        self._listeners.pop(active.run_id, None)
 
     def send(self) -> None:
         """Send what was noted since the last time. What does not arrive is sent the next time,

@@ -340,13 +340,7 @@ class Scheduler:
             self._agenda.learn(entry, known, as_of_ms)
         except Exception:  # a user's schedule, or a date that no datetime holds
             self._agenda.shelve(entry)
-            logger.exception(
-                "Job %s: its schedule %s gave no due time after %s",
-                entry.definition.name,
-                entry.definition.schedule,
-                known,
-                extra={"job": entry.definition.name},
-            )
+            self._notices.no_due_time(entry, known)
 
     def _may_run(self, entry: Entry, now_ms: int) -> bool:
         """Whether to claim what is due; if not, it is looked at, with a note why."""

@@ -71,7 +71,6 @@ class Stops:
     def _throw(self, active: ActiveRun, reason: RunStopped) -> None:
         # Looked at here, in the hub, right before the throw: never into the recording of its end,
         # nor for a timeout into the next attempt.
-        greenlet = active.greenlet
         wanted = active.in_body and active.told is reason
-        if wanted and greenlet is not None and not greenlet.dead:
-            greenlet.throw(reason)
+        if wanted and active.greenlet is not None:
+            active.greenlet.throw(reason)

@@ -306,14 +306,14 @@ class Instance:
                 self.keeper.stop()
 
     def _join(self, runs: list[ActiveRun]) -> None:
-        greenlets = [run.greenlet for run in runs if run.greenlet is not None]
-        while [g for g in greenlets if not g.dead]:
+        are_over = False
+        while not are_over:
             seconds = None
             if self._home is None:
                 seconds = min(self.keeper.expire(), self._settings.check_interval)
                 if self._in_process:
                     seconds = min(seconds, self.keeper.renew())
-            gevent.joinall(greenlets, timeout=seconds)
+            are_over = self.executor.join(runs, timeout=seconds)
             if self._home is None and self.executor.active():
                 hear_of_cancels(self.store, self.executor)
 

@@ -19,6 +19,10 @@ UNKNOWN, NEVER, ANY = "?", "-", "*"
 OF_REQUEST, BY_HAND = -1, -2
 
 
+#: Makes a named tuple without a call of Python's, which takes half as long: every run comes by.
+new = tuple.__new__
+
+
 class Status(StrEnum):
     """What Redis says to one ask."""
 
@@ -208,16 +212,22 @@ def is_claim(raw: Any) -> bool:
     return isinstance(raw, int) or _STATUSES[raw[0]] in _CLAIMED
 
 
+_NOTHING = Known(None, None, None, 0)
+
+
 def answer_of(ask: Ask, raw: Any, now_ms: int, lease_ms: int) -> Answer:
     """The claiming script's answer to `ask`, given at `now_ms`: whole, or the token alone."""
     if isinstance(raw, int):
-        known = _after_claim(ask.known or _NOTHING, ask, now_ms, lease_ms)
-        return _new(Answer, (Status.CLAIMED, known, None, raw, ask.due_ms, "", "", True))
-    status, known, abandoned, detail, due_ms, noted = raw
+        # Claimed by its schedule, and nothing else happened to the job since it was asked about.
+        k, due_ms = ask.known or _NOTHING, ask.due_ms
+        began = now_ms, k.first_seen_ms, ask.run_id, lease_ms, None, 0, None, due_ms
+        known = new(Known, (*began, k.finished_ms, k.succeeded_ms, k.is_overdue, None))
+        return new(Answer, (Status.CLAIMED, known, None, raw, due_ms, "", "", True))
+    status, of_job, abandoned, detail, due_ms, noted = raw
     is_token = isinstance(detail, int)
     return Answer(
         _STATUSES[status],
-        known_of(known),
+        known_of(of_job),
         text(abandoned) if abandoned else None,
         detail if is_token else 0,
         due_ms,
@@ -229,39 +239,13 @@ def answer_of(ask: Ask, raw: Any, now_ms: int, lease_ms: int) -> Answer:
 def finish_of(ending: Ending, raw: Any) -> Finish:
     """The finishing script's answer to `ending`: whole, or the millisecond of its end alone."""
     if isinstance(raw, int):
-        return _new(Finish, ("finished", _after_success(ending.known, raw), ""))
+        # A success, and nothing else happened to the job since it was claimed.
+        k = ending.known
+        begun = k.last_ms, k.first_seen_ms, None, 0
+        told = *begun, k.abandoned_due_ms, 0, k.abandoned_ms, k.served_ms, raw, raw, False, None
+        return new(Finish, ("finished", new(Known, told), ""))
     status, known, problem = raw
     return Finish(text(status), known_of(known), text(problem) if problem else "")
-
-
-_NOTHING = Known(None, None, None, 0)
-
-#: Makes a named tuple without a call of Python's: every run comes by.
-_new = tuple.__new__
-
-
-def _after_claim(k: Known, ask: Ask, now_ms: int, lease_ms: int) -> Known:
-    """What is known of a job that was claimed by its schedule, and nothing else happened to;
-    `k`: what was known before.
-    """
-    # fmt: off
-    return _new(Known, (
-        now_ms, k.first_seen_ms, ask.run_id, lease_ms, None, 0, None, ask.due_ms,
-        k.finished_ms, k.succeeded_ms, k.is_overdue, None,
-    ))
-    # fmt: on
-
-
-def _after_success(k: Known, ended_ms: int) -> Known:
-    """What is known of a job whose run has succeeded, and nothing else happened to; `k`: what was
-    known when it was claimed.
-    """
-    # fmt: off
-    return _new(Known, (
-        k.last_ms, k.first_seen_ms, None, 0, k.abandoned_due_ms, 0, k.abandoned_ms, k.served_ms,
-        ended_ms, ended_ms, False, None,
-    ))
-    # fmt: on
 
 
 class Announced(NamedTuple):

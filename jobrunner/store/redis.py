@@ -172,7 +172,7 @@ class RedisStore(Census):
                 ago_ms = max(0, int((now - ended) * 1000))
                 more = 3 if error or trace or result else 0
                 keys.append(definition.keys.written)
-                words.append(f"{run} {outcome} {ago_ms} {attempts} {more}")
+                words.append(f"{run} {outcome._value_} {ago_ms} {attempts} {more}")
                 if more:
                     batch.add_jobs(keys, words)
                     batch.add(error, trace, result)

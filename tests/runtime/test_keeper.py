@@ -48,7 +48,7 @@ def fail_at_first(stage: Stage, name: str) -> None:
     failures: list[str] = []
 
     def fails(keeper: LeaseKeeper) -> float:
-        if keeper._leases and len(failures) < FAILURES:
+        if keeper.leases and len(failures) < FAILURES:
             failures.append(name)
             stage.say("failed")
             raise ZeroDivisionError("nobody foresaw this")

@@ -146,7 +146,7 @@ def due_by_the_wall_clock() -> Iterator[None]:
 @contextmanager
 def begins_without_trust() -> Iterator[None]:
     """A run begins whenever its claim is answered."""
-    with patched(ActiveRun, "why_stop", lambda self, now: self.stop_reason):
+    with patched(ActiveRun, "may_begin", lambda self, now: self.stop_reason is None):
         yield
 
 

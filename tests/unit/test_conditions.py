@@ -172,13 +172,14 @@ class Shop:
 
     def begin(self) -> Any:
         self.runner.init_app(self.app)
-        self.scheduler = self.app.extensions["jobrunner"].instance().scheduler
+        instance = self.app.extensions["jobrunner"].instance()
+        self.executor, self.scheduler = instance.executor, instance.scheduler
         return self.scheduler
 
     def check(self) -> list[str]:
         """One check of a loop; what ran."""
         self.ran.clear()
-        gevent.joinall([run.greenlet for run in self.scheduler.tick()])
+        self.executor.join(self.scheduler.tick())
         return sorted(self.ran)
 
     def status(self, name: str) -> Any:

@@ -59,8 +59,7 @@ class Shop:
     def clean_up(self) -> None:
         for greenlet in self._hanging:
             # Not through the runner: what is dead records nothing.
-            greenlet.unlink_all()
-            greenlet.dead or greenlet.kill(block=False)
+            gevent.kill(greenlet)
 
 
 @pytest.fixture

@@ -47,9 +47,10 @@ class Member:
     def check(self, wait: bool = True) -> list[str]:
         """One check of its loop; the jobs it ran, or with `wait=False` began to run."""
         before = len(self.ran)
-        runs = self.state.instance().scheduler.tick()
+        instance = self.state.instance()
+        runs = instance.scheduler.tick()
         if wait:
-            gevent.joinall([run.greenlet for run in runs])
+            instance.executor.join(runs)
         else:
             gevent.idle()
         return [name for name, _ in self.ran[before:]]
