@@ -216,6 +216,12 @@ class Executor:
         finally:
             self._sent.set()
 
+    def record(self, runs: list[ActiveRun]) -> None:
+        """Return when the ends of these runs are in Redis; `StoreError` when that is away."""
+        while any(active in self._ended for active in runs):
+            self.flush()  # somebody may be sending already
+            self._sent.wait()
+
     def hold_back(self) -> None:
         """Claims are under way: what ends meanwhile is sent behind them, for jobs that are due wait
         for their answer, and nobody waits for that of a finish.

@@ -197,7 +197,7 @@ class Instance:
         self.progress.listen(active.run_id, on_progress)
         with self._leases_kept(), cancelled_by_interrupt(self.executor, active) as interrupts:
             self._join([active])
-            self.executor.flush()
+            self.executor.record([active])
         if interrupts:
             raise KeyboardInterrupt
         for entry in self.store.history(definition, 100):
@@ -285,6 +285,7 @@ class Instance:
         if wait and started:
             with self._leases_kept():
                 self._join(started)
+                self.executor.record(started)
 
     @contextmanager
     def _leases_kept(self) -> Iterator[None]:

@@ -118,6 +118,18 @@ class TestRetry:
         (status,) = runner.status()
         assert (1, 1, 0) == (status.runs, status.succeeded, status.failed)
 
+    def test_what_an_attempt_has_left_behind_keeps_its_number(self, runner: JobRunner) -> None:
+        contexts: list[JobContext] = []
+
+        def work(ctx: JobContext) -> None:
+            contexts.append(ctx)
+            if len(contexts) < 3:
+                raise ValueError
+
+        ran(runner, work, retry=AT_ONCE)
+
+        assert [1, 2, 3] == [ctx.run.attempt for ctx in contexts]
+
     def test_after_the_last_attempt_it_has_failed_with_the_last_error(
         self, runner: JobRunner
     ) -> None:

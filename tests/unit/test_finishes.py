@@ -25,6 +25,9 @@ class Instance:
         #: The size of each call that records ends.
         self.calls: list[int] = []
         self.is_away = False
+        #: Each of those calls waits for it.
+        self.may_send = Event()
+        self.may_send.set()
         self.runner = JobRunner(
             redis=fakeredis.FakeRedis(),
             namespace="shop",
@@ -64,6 +67,7 @@ class Instance:
 
     def _noted(self, endings: Sequence[Ending]) -> Any:
         self.calls.append(len(endings))
+        self.may_send.wait()
         if self.is_away:
             raise StoreError("this Redis takes no finish")
         return self._finish(endings)
@@ -75,6 +79,7 @@ def instance() -> Iterator[Instance]:
     yield instance
     instance.is_away = False
     instance.may_end.set()
+    instance.may_send.set()
     instance.runner.stop()
 
 
@@ -209,3 +214,37 @@ def test_a_run_ended_when_its_code_did_and_not_when_another_let_the_hub_go() -> 
 
     (quick,) = runner.history("quick")
     assert quick.finished_at < began[0] + 0.2
+
+
+class TestATickThatWaits:
+    def test_returns_when_its_ends_are_recorded_though_others_are_being_sent(
+        self, instance: Instance
+    ) -> None:
+        instance.start(1)
+        instance.may_send.clear()
+        instance.end()
+        assert [1] == instance.calls
+        instance.runner.job(every(hours=1), name="job 1")(instance._run)
+
+        ticking = gevent.spawn(instance.runner.tick, wait=True)
+        instance.turns()
+        assert ["job 0", "job 1"] == instance.begun
+        assert not ticking.dead
+        instance.may_send.set()
+        ticking.get(timeout=10)
+
+        assert [1, 1] == instance.calls
+        assert {Outcome.SUCCEEDED} == instance.outcomes(2)
+        assert 1 == len(instance.runner.history("job 1"))
+
+    def test_raises_when_redis_takes_no_ends(self, instance: Instance) -> None:
+        instance.may_end.set()
+        instance.is_away = True
+        instance.runner.job(every(hours=1), name="job 0")(instance._run)
+
+        with pytest.raises(StoreError):
+            instance.runner.tick(wait=True)
+        instance.is_away = False
+        instance.runner.tick(wait=True)
+
+        assert {Outcome.SUCCEEDED} == instance.outcomes(1)
