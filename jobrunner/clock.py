@@ -26,6 +26,10 @@ def _capture_trust_clock() -> Clock:
     return partial(read, clock_id)
 
 
+#: By so much one clock may go faster than another: NTP lets each of them gain or lose 500 parts per
+#: million (adjtimex(2)).
+_MOST_DRIFT = 0.001
+
 #: Seconds since an arbitrary moment, never stopping and never going back.
 trust_seconds: Clock = _capture_trust_clock()
 
@@ -43,6 +47,8 @@ class RedisClock:
         self._injected = injected
         self.trust = trust
         self._offset_ms: float | None = None
+        #: Trust second of the last answer.
+        self._heard_at = 0.0
 
     def injected_ms(self) -> int | None:
         """Milliseconds by the injected clock, for the scripts; None: they read Redis's."""
@@ -74,7 +80,16 @@ class RedisClock:
     def heard(self, redis_ms: float, sent_at: float) -> None:
         """Learn from an answer that Redis's clock said `redis_ms` to a call sent at `sent_at`.
 
-        Counted from the sending, not from the reply, so that the estimate foretells what the
-        *next* call will find: a claim sent at its due time arrives neither early nor late.
+        How long a call takes to get there cannot be told from its answer, and differs: the estimate
+        goes by the one that took least. So it foretells what the *next* call will find at the
+        earliest: a claim that is sent at its due time never arrives before it, where it would be
+        refused, and hardly after it.
         """
-        self._offset_ms = redis_ms - sent_at * 1000
+        now = self.trust()
+        # The clock was read between the two: what both of these say is for sure.
+        most, least = redis_ms - sent_at * 1000, redis_ms - now * 1000
+        offset = most
+        if self._offset_ms is not None:
+            drifted = self._offset_ms + (now - self._heard_at) * 1000 * _MOST_DRIFT
+            offset = max(least, min(most, drifted))
+        self._offset_ms, self._heard_at = offset, now
