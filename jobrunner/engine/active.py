@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gevent.event import Event
-from greenlet import greenlet
 
 from ..clock import Clock
 from ..errors import LeaseLostError, RunStopped, RunTimedOutError
 from ..job import JobDefinition
 from ..run import Run
 from ..store.answers import Answer
+from .greenlets import RunGreenlet
 from .keeper import Lease
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ActiveRun(Lease):
     #: Over here, though Redis may not have acknowledged it.
     ended = False
     #: None: it is over.
-    greenlet: greenlet | None = None
+    greenlet: RunGreenlet | None = None
     #: Set when it is over, for who waits for that.
     left: Event | None = None
     _run: Run | None = None

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import gevent
 from gevent.event import Event
-from greenlet import greenlet
 
 from ..clock import Clock
 from ..context import JobContext
@@ -37,6 +36,7 @@ from .active import ActiveRun as ActiveRun
 from .active import Here
 from .attempts import Attempts
 from .ends import End, described, traceback_of
+from .greenlets import RunGreenlet
 from .keeper import LeaseKeeper
 from .lines import RunLine, log_end
 from .progress import ProgressBoard
@@ -152,10 +152,9 @@ class Executor:
             self._idle.clear()
         self._under_way += 1
         self._unbegun += 1
-        # A plain greenlet, as of `gevent.spawn_raw`: the links of gevent's own cost a fifth of what
-        # making it does. Its context is empty, so no request's `g` leaks into the run.
+        # Its context is empty, so no request's `g` leaks into the run.
         hub = gevent.get_hub()
-        active.greenlet = greenlet(self._begin, hub)
+        active.greenlet = RunGreenlet(self._begin, hub)
         hub.loop.run_callback(active.greenlet.switch, active)
         return active
 

@@ -216,6 +216,24 @@ def test_a_run_ended_when_its_code_did_and_not_when_another_let_the_hub_go() -> 
     assert quick.finished_at < began[0] + 0.2
 
 
+def test_a_timeout_that_a_job_forgot_strikes_nobody(
+    instance: Instance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs: list[Any] = []
+
+    @instance.runner.job(every(hours=1), name="forgets")
+    def forgets(ctx: JobContext) -> None:
+        runs.append(gevent.getcurrent())
+        gevent.Timeout(0.001).start()
+
+    instance.runner.tick(wait=True)
+    assert runs[0].dead
+    gevent.sleep(0.002)  # a timer too: it goes off after that one
+
+    assert "" == capfd.readouterr().err
+    assert [Outcome.SUCCEEDED] == [e.outcome for e in instance.runner.history("forgets")]
+
+
 class TestATickThatWaits:
     def test_returns_when_its_ends_are_recorded_though_others_are_being_sent(
         self, instance: Instance
