@@ -66,7 +66,6 @@ class Scheduler:
         self._store = store
         self._executor = executor
         self._keeper = keeper
-        self._instance = instance
         self._clock = clock
         self._conditions = conditions or Conditions()
         self._conditions.on_change = self._reconsider
@@ -328,7 +327,7 @@ class Scheduler:
             self._notices.corrupt(entry.definition, answer.problem)
             return False
         if answer.status is Status.AGAIN:
-            # Else it was asked twice, and started the first time.
+            # Asked twice: it may have been started the first time.
             return not self._executor.runs_here(answer.known.running)
         if answer.status is not Status.CLAIMED:
             self._learn(entry, answer.known, as_of_ms)
