@@ -47,6 +47,8 @@ class RedisClock:
         self._injected = injected
         self.trust = trust
         self._offset_ms: float | None = None
+        #: The same by the call that took least to get there.
+        self._quickest_ms: float | None = None
         #: Trust second of the last answer.
         self._heard_at = 0.0
 
@@ -60,15 +62,15 @@ class RedisClock:
         return self.at_ms(self.trust())
 
     def ms_until(self, moment_ms: int) -> float | None:
-        """Milliseconds, with their fraction, until a script would read `moment_ms`; None before
-        the first answer of Redis.
+        """Milliseconds, with their fraction, until a script that is sent then would read
+        `moment_ms`, or little more; None before the first answer of Redis.
         """
         injected = self.injected_ms()
         if injected is not None:
             return float(moment_ms - injected)
-        return (
-            None if self._offset_ms is None else moment_ms - self.trust() * 1000 - self._offset_ms
-        )
+        if self._quickest_ms is None:
+            return None
+        return moment_ms - self.trust() * 1000 - self._quickest_ms
 
     def at_ms(self, sent_at: float) -> int | None:
         """What a script reads that is sent at that trust second."""
@@ -80,16 +82,18 @@ class RedisClock:
     def heard(self, redis_ms: float, sent_at: float) -> None:
         """Learn from an answer that Redis's clock said `redis_ms` to a call sent at `sent_at`.
 
-        How long a call takes to get there cannot be told from its answer, and differs: the estimate
-        goes by the one that took least. So it foretells what the *next* call will find at the
-        earliest: a claim that is sent at its due time never arrives before it, where it would be
-        refused, and hardly after it.
+        Counted from the sending, not from the reply, so that what the answer tells is as of its
+        question, however long the call took and this process has stood still since.
+
+        When to send the *next* call so that it arrives at a given time goes by the call that took
+        least to get there: one that comes a part of a millisecond early is refused.
         """
         now = self.trust()
-        # The clock was read between the two: what both of these say is for sure.
-        most, least = redis_ms - sent_at * 1000, redis_ms - now * 1000
-        offset = most
-        if self._offset_ms is not None:
-            drifted = self._offset_ms + (now - self._heard_at) * 1000 * _MOST_DRIFT
-            offset = max(least, min(most, drifted))
-        self._offset_ms, self._heard_at = offset, now
+        self._offset_ms = most = redis_ms - sent_at * 1000
+        least = redis_ms - now * 1000  # as if the answer had taken no time
+        if self._quickest_ms is None:
+            self._quickest_ms = most
+        else:
+            drifted = self._quickest_ms + (now - self._heard_at) * 1000 * _MOST_DRIFT
+            self._quickest_ms = max(least, min(most, drifted))
+        self._heard_at = now

@@ -93,34 +93,46 @@ class TestRedisClock:
         assert RedisClock().at_ms(100.0) is None
         assert 12_500 == RedisClock(lambda: lambda: 12.5).at_ms(100.0)
 
-    def test_it_goes_by_the_call_that_took_least_to_get_there(self) -> None:
+    def test_the_next_call_is_timed_by_the_one_that_took_least_to_get_there(self) -> None:
         now = 100.0
         estimate = RedisClock(trust=lambda: now)
-        estimate.heard(1_700_000_000_000.2, 100.0)  # 0.2 ms on the way, at the most
-        now = 100.005
+        estimate.heard(1_700_000_000_000.25, 100.0)  # a quarter of a millisecond, at the most
+        now = 100.008
         estimate.heard(1_700_000_000_004.0, 100.0)  # this one took 4 ms to get there
 
-        now = 101.0
-        assert 1_700_000_001_000 == estimate.now_ms()
+        assert 1_700_000_000_012 == estimate.now_ms()
+        # The clocks may have gone apart by 8 microseconds.
+        assert 991.742 == pytest.approx(estimate.ms_until(1_700_000_001_000), abs=1e-3)
 
-    def test_it_follows_a_clock_that_goes_a_little_faster(self) -> None:
+    def test_that_follows_a_clock_that_goes_a_little_faster(self) -> None:
         now = 100.0
         estimate = RedisClock(trust=lambda: now)
         for second in range(60):
             now = 100.0 + second
             estimate.heard(1_700_000_000_000 + second * 1000.5, now - 0.005)
 
-        assert 1_700_000_059_034 == estimate.now_ms()
+        assert 465.5 == pytest.approx(estimate.ms_until(1_700_000_059_500), abs=1e-3)
 
-    def test_it_jumps_as_far_as_an_answer_says_for_sure(self) -> None:
+    def test_and_one_that_jumps_as_far_as_an_answer_says_for_sure(self) -> None:
         now = 100.0
         estimate = RedisClock(trust=lambda: now)
         estimate.heard(1_700_000_000_000, 100.0)
         now = 100.25
 
         estimate.heard(1_700_000_010_000, 100.0)  # read at that time, or up to a quarter later
+        assert 250 == pytest.approx(estimate.ms_until(1_700_000_010_250), abs=1e-3)
+        estimate.heard(1_600_000_000_000, 100.25)
+        assert 250 == pytest.approx(estimate.ms_until(1_600_000_000_250), abs=1e-3)
 
-        assert 1_700_000_010_000 == estimate.now_ms()
+    def test_an_answer_to_a_call_that_stood_still_before_it_left_is_as_of_that_answer(self) -> None:
+        now = 100.0
+        estimate = RedisClock(trust=lambda: now)
+        estimate.heard(1_700_000_000_000, 100.0)
+        now = 160.0  # the process stood still, and sent it then
+
+        estimate.heard(1_700_000_060_000, 100.0)
+
+        assert 1_700_000_060_000 == estimate.at_ms(100.0)
 
     def test_the_newest_answer_counts_also_when_redis_s_clock_went_back(self) -> None:
         estimate = RedisClock(trust=lambda: 100.0)
