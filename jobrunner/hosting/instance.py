@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import gevent
 from gevent.lock import RLock
@@ -285,7 +285,8 @@ class Instance:
         if wait and started:
             with self._leases_kept():
                 self._join(started)
-                self.executor.record(started)
+                with suppress(StoreError):  # the link has logged it; the next tick sends them
+                    self.executor.record(started)
 
     @contextmanager
     def _leases_kept(self) -> Iterator[None]:
