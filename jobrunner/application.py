@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,6 +44,10 @@ class AppState:
         self.registry = Registry(settings.namespace, settings.timezone)
         self._runner = runner
         self._app = app
+        #: What is around the code of each attempt.
+        self._scope: Callable[[], AbstractContextManager[object]] = (
+            nullcontext if app is None else app.app_context
+        )
         self._connect: Connect = connector(runner.redis, settings.redis_url)
         self._context = _context_for(app, runner.context)
         self._instance: Instance | None = None
@@ -169,8 +173,7 @@ class AppState:
                 "the jobs have no database: set SQLALCHEMY_DATABASE_URI, initialise "
                 "Flask-SQLAlchemy before the runner, or give JobContext(session_factory=…)."
             )
-        scope = nullcontext() if self._app is None else self._app.app_context()
-        with scope, sessions() as session, session.begin():
+        with self._scope(), sessions() as session, session.begin():
             connection = session.connection()
             create_fence_table(connection)
             return str(connection.engine.url.render_as_string(hide_password=True))
@@ -181,7 +184,7 @@ class AppState:
             self.registry,
             self._connect,
             context=self._context,
-            scope=nullcontext if self._app is None else self._app.app_context,
+            scope=self._scope,
             injected_clock=lambda: self._runner.clock,
             notify=self._notify,
             in_threads=in_threads,

@@ -42,7 +42,9 @@ class _RunOnDemand:
         if context is None:
             return self
         if context._running is None:
-            raise AttributeError("ctx.run: this context is not bound to a run")
+            raise AttributeError(
+                "ctx.run: this context is not bound to a run; the one that a job is handed is."
+            )
         context.run = context._running.run
         return context.run
 

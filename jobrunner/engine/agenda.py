@@ -82,8 +82,6 @@ class Entry:
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
-        if not self._to_tell:
-            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
 
     def tell(self, reason: str, *times_ms: int) -> bool:
@@ -255,8 +253,10 @@ class Agenda:
 
     def learn(self, entry: Entry, known: Known, now_ms: int) -> None:
         """Take in what Redis said of the job, and put the moment that follows from it."""
-        due_ms = ordinarily_due_ms(entry.definition, known, now_ms, entry.since_ms)
-        if due_ms is not None and _is_plain(entry, known):
+        due_ms = None
+        if _is_plain(entry, known):
+            due_ms = ordinarily_due_ms(entry.definition, known, now_ms, entry.since_ms)
+        if due_ms is not None:
             # The common case, which every run comes by; what follows says the same, and takes
             # longer.
             entry.known = known
