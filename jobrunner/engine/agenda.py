@@ -75,13 +75,14 @@ class Entry:
 
     def ask(self) -> Ask:
         """The question for Redis: a claim when there is a run id, else a look."""
-        note = self.note if self._to_tell else ""
         when = self.computed_from, self.early_until_ms, self.due_ms
-        return new(Ask, (self.definition, self.run_id, *when, note, self.known))
+        return new(Ask, (self.definition, self.run_id, *when, self.note, self.known))
 
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
+        if not self._to_tell:
+            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
 
     def tell(self, reason: str, *times_ms: int) -> bool:
