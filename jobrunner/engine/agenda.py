@@ -1,16 +1,14 @@
 """The agenda: when each job may be due, as far as this instance knows. Pure; reads no clock.
 
-A heap of moments, not a list of jobs: what is not due costs nothing. A moment is the earliest
-at which asking Redis about the job can be worth a question: its next due time, or the end of
-somebody's lease on it, whichever comes first. All times are Redis's milliseconds.
+By moment, not job by job: what is not due costs nothing. A moment is the earliest at which asking
+Redis about the job can be worth a question: its next due time, or the end of somebody's lease on
+it, whichever comes first. All times are Redis's milliseconds.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
-from itertools import count
 
 from ..job import JobDefinition
 from ..policies import DEFAULT
@@ -18,8 +16,9 @@ from ..quarantine import quarantined_until_ms
 from ..run import Skip
 from ..store.answers import OF_REQUEST, UNKNOWN, Ask, Known, new
 from .due import LONG_AGO_MS, NEVER_MS, due_again, ordinarily_due_ms, overdue_since_ms
+from .moments import Moments
 
-#: Moments that were put off and stand in the heap all the same, beside one a job.
+#: Moments that count no more and are kept all the same, beside one a job.
 _SPARE_MOMENTS = 100
 
 #: The part of a check interval after which an overdue job that somebody holds is asked about again.
@@ -76,13 +75,12 @@ class Entry:
     def ask(self) -> Ask:
         """The question for Redis: a claim when there is a run id, else a look."""
         when = self.computed_from, self.early_until_ms, self.due_ms
-        return new(Ask, (self.definition, self.run_id, *when, self.note, self.known))
+        note = self.note if self._to_tell else ""
+        return new(Ask, (self.definition, self.run_id, *when, note, self.known))
 
     @property
     def note(self) -> str:
         """What the next ask is to note in Redis; '' when there is nothing."""
-        if not self._to_tell:
-            return ""
         return next((f"{reason}:{times}" for reason, times in self._to_tell.items()), "")
 
     def tell(self, reason: str, *times_ms: int) -> bool:
@@ -118,12 +116,11 @@ class Agenda:
         self._check_interval_ms = check_interval_ms
         self._quarantine_after = quarantine_after
         self._entries: dict[str, Entry] = {}
-        self._heap: list[tuple[int, int, Entry]] = []
-        #: So many stand in the heap at most, those that were put off with them.
+        self._moments: Moments[Entry] = Moments()
+        #: So many are kept at most, those that count no more with them.
         self._most_moments = _SPARE_MOMENTS
-        self._order = count()
         #: Due, and without a free slot here: the first to come is the first to be served. A job
-        #: stands here or in the heap, never in both: it must not be claimed twice in one call.
+        #: stands here or at a moment, never in both: it must not be claimed twice in one call.
         self._waiting: OrderedDict[Entry, None] = OrderedDict()
         self._ring: deque[Entry] = deque()
         #: Claimed by this instance, with what was known then and when, the oldest first.
@@ -174,29 +171,26 @@ class Agenda:
 
         What could be claimed and finds no slot waits, in order, for the next call.
         """
-        if len(self._heap) > self._most_moments:
-            self._forget_old_moments()
+        if len(self._moments) > self._most_moments:
+            self._moments.rebuild(self._entries.values())
         claims: list[Entry] = []
         looks: list[Entry] = []
-        heap, waiting = self._heap, self._waiting
+        waiting = self._waiting
         while waiting and len(claims) < min(slots, limit):
             entry, _ = waiting.popitem(last=False)
             if entry.is_current:
                 claims.append(entry)
         room = limit - len(claims)
-        while heap and heap[0][0] <= now_ms and room:
-            at_ms, _, entry = heapq.heappop(heap)
-            if entry.at_ms != at_ms or not entry.is_current:
-                continue
-            entry.at_ms = None
-            if now_ms <= entry.early_until_ms or entry.computed_from == UNKNOWN:
-                looks.append(entry)  # as far as is known here no claim could succeed
-            elif len(claims) < slots:
-                claims.append(entry)
-            else:
-                waiting[entry] = None
-                continue
-            room -= 1
+        while room and (due := self._moments.take(now_ms, room)):
+            for entry in due:
+                if now_ms <= entry.early_until_ms or entry.computed_from == UNKNOWN:
+                    looks.append(entry)  # as far as is known here no claim could succeed
+                elif len(claims) < slots:
+                    claims.append(entry)
+                else:
+                    waiting[entry] = None
+                    continue
+                room -= 1
         return claims, looks
 
     def take(self, entry: Entry) -> None:
@@ -210,10 +204,7 @@ class Agenda:
             self._waiting.pop(entry, None)
         if self._begun:
             self._begun.pop(entry, None)
-        if entry.at_ms == at_ms:
-            return  # it stands in the heap, which each look would make longer
-        entry.at_ms = at_ms
-        heapq.heappush(self._heap, (at_ms, next(self._order), entry))
+        self._moments.put(entry, at_ms)
 
     def put_first(self, entry: Entry) -> None:
         """Ask again with the next free slot, before all others: a claim without an answer may
@@ -296,20 +287,7 @@ class Agenda:
 
     def next_ms(self) -> int | None:
         """The earliest moment at which something is to be asked; None: nothing is known."""
-        while self._heap:
-            at_ms, _, entry = self._heap[0]
-            if entry.at_ms == at_ms and entry.is_current:
-                return at_ms
-            heapq.heappop(self._heap)
-        return None
-
-    def _forget_old_moments(self) -> None:
-        self._heap = [
-            (entry.at_ms, next(self._order), entry)
-            for entry in self._entries.values()
-            if entry.at_ms is not None
-        ]
-        heapq.heapify(self._heap)
+        return self._moments.next_ms()
 
     def is_outdated(self, entry: Entry, now_ms: int) -> bool:
         """Whether it is due for another due time by now than when it was learnt."""
