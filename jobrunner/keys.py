@@ -35,7 +35,8 @@ class JobKeys:
     sync_key: str
     #: What the names of the satellites begin with: the sync key itself, if it has a hash tag.
     root: str
-    _written: str = field(default="", init=False, repr=False, compare=False)
+    #: All of them as a command of Redis has them: as bulk strings of its protocol.
+    written: str = field(init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, sync_key: Any) -> JobKeys:
@@ -70,16 +71,14 @@ class JobKeys:
         """In the order in which the scripts take them."""
         return (self.sync_key, self.state, self.lease, self.history)
 
-    @property
-    def written(self) -> str:
-        """All of them as a command of Redis has them: as bulk strings of its protocol."""
-        return self._written or self._write()
-
-    def _write(self) -> str:
+    def __getattr__(self, name: str) -> str:
+        """`written`, which is looked for here until it is there."""
+        if name != "written":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         sizes = [len(key.encode()) for key in self.all()]
         pairs = zip(sizes, self.all(), strict=True)
         written = "".join(f"${size}\r\n{key}\r\n" for size, key in pairs)
-        object.__setattr__(self, "_written", written)
+        object.__setattr__(self, "written", written)
         return written
 
 

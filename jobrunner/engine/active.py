@@ -31,46 +31,64 @@ class Here(NamedTuple):
 class ActiveRun(Lease):
     """One claimed run of this instance with its lease, until Redis has acknowledged its end."""
 
-    #: Counts from 1.
-    attempt = 1
-    #: Why the whole run has to end.
-    stop_reason: RunStopped | None = None
-    #: Why the attempt has to end: its time is over.
-    overtime: RunTimedOutError | None = None
-    #: Trust seconds at which the time of the attempt is over.
-    deadline: float | None = None
-    #: Trust seconds at which it was told to stop.
-    told_at = 0.0
-    #: What the attempt had been told when the user's code ended.
-    cut_by: RunStopped | None = None
-    #: Whether the user's code is running: only then may something be thrown into it.
-    in_body = False
-    #: A native thread can only be told.
-    interruptible = True
-    #: Ends the pause between two attempts.
-    pause: Event | None = None
-    #: One for all attempts, so that they know of one another's commits.
-    fence: Fence | None = None
-    #: Over here, though Redis may not have acknowledged it.
-    ended = False
-    #: None: it is over.
-    greenlet: RunGreenlet | None = None
-    #: Set when it is over, for who waits for that.
-    left: Event | None = None
-    _run: Run | None = None
+    __slots__ = (
+        "_here",
+        "_run",
+        "attempt",
+        "cut_by",
+        "deadline",
+        "due_ms",
+        "ended",
+        "fence",
+        "greenlet",
+        "in_body",
+        "interruptible",
+        "known",
+        "left",
+        "overtime",
+        "pause",
+        "stop_reason",
+        "token",
+        "told_at",
+    )
 
     def __init__(
         self, definition: JobDefinition, granted: Answer, trusted_until: float, here: Here
     ) -> None:
-        known = granted.known
-        self.definition = definition
-        self.run_id = known.running or ""
-        self.token = granted.token
-        self.due_ms = granted.due_ms
+        _, known, _, token, due_ms, _, _, _ = granted
+        super().__init__(definition, known.running or "", trusted_until)
+        self._here = here
+        self._run: Run | None = None
+        self.token = token
+        self.due_ms = due_ms
         #: What was known of the job when it was claimed.
         self.known = known
-        self.trusted_until = trusted_until
-        self._here = here
+        #: Counts from 1.
+        self.attempt = 1
+        #: Why the whole run has to end.
+        self.stop_reason: RunStopped | None = None
+        #: Why the attempt has to end: its time is over.
+        self.overtime: RunTimedOutError | None = None
+        #: Trust seconds at which the time of the attempt is over.
+        self.deadline: float | None = None
+        #: Trust seconds at which it was told to stop.
+        self.told_at = 0.0
+        #: What the attempt had been told when the user's code ended.
+        self.cut_by: RunStopped | None = None
+        #: Whether the user's code is running: only then may something be thrown into it.
+        self.in_body = False
+        #: A native thread can only be told.
+        self.interruptible = True
+        #: Ends the pause between two attempts.
+        self.pause: Event | None = None
+        #: One for all attempts, so that they know of one another's commits.
+        self.fence: Fence | None = None
+        #: Over here, though Redis may not have acknowledged it.
+        self.ended = False
+        #: None: it is over.
+        self.greenlet: RunGreenlet | None = None
+        #: Set when it is over, for who waits for that.
+        self.left: Event | None = None
 
     @property
     def run(self) -> Run:

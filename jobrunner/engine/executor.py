@@ -211,7 +211,7 @@ class Executor:
                 gevent.sleep(0)  # the first lines of who has not begun
                 gevent.sleep(0)  # the last ones of who has ended
             while self._ended:
-                self._send(list(islice(self._ended, MAX_BATCH)))
+                self._send(list(islice(self._ended.items(), MAX_BATCH)))
         finally:
             self._sent.set()
 
@@ -323,28 +323,28 @@ class Executor:
         flush already, so that a slow listener holds up nobody's record for longer than a check
         interval.
         """
-        error = end.error
+        outcome, error, returned, result = end
         self._ended[active] = new(
             Ending,
             (
                 active.definition,
                 active.run_id,
                 active.known,
-                end.outcome,
+                outcome,
                 "" if error is None else described(error),
                 ended_at,
                 active.attempt,
                 "" if error is None else traceback_of(error, self._max_traceback),
-                end.result,
+                result,
             ),
         )
-        if end.outcome is Outcome.SUCCEEDED:
+        if outcome is Outcome.SUCCEEDED:
             self._finished.log(active.definition.name, active.run_id, active.token)
             if job_succeeded.receivers:
-                self._notify(job_succeeded, run=active.run, result=end.returned)
+                self._notify(job_succeeded, run=active.run, result=returned)
         else:
             log_end(active, end)
-            self._notify(job_failed, run=active.run, error=end.error, outcome=end.outcome)
+            self._notify(job_failed, run=active.run, error=error, outcome=outcome)
 
     def _notify(self, signal: Any, **arguments: Any) -> None:
         try:
@@ -354,17 +354,10 @@ class Executor:
 
     # -- the end of runs ---------------------------------------------------------------------
 
-    def _send(self, batch: list[ActiveRun]) -> None:
-        finished: list[ActiveRun] = []
-        endings: list[Ending] = []
-        unstarted: list[ActiveRun] = []
-        for active in batch:
-            ending = self._ended[active]
-            if ending is None:
-                unstarted.append(active)
-            else:
-                finished.append(active)
-                endings.append(ending)
+    def _send(self, batch: list[tuple[ActiveRun, Ending | None]]) -> None:
+        unstarted = [active for active, ending in batch if ending is None]
+        finished = [active for active, ending in batch if ending is not None]
+        endings = [ending for _, ending in batch if ending is not None]
         unanswered: list[tuple[ActiveRun, StoreError]] = []
         over: list[tuple[JobDefinition, Known | None]] = []
         if unstarted:
@@ -380,10 +373,11 @@ class Executor:
                 if isinstance(answer, StoreError):
                     unanswered.append((active, answer))
                     continue
+                _, known, problem = answer
                 self._forget(active)
-                over.append((active.definition, answer.known))
-                if answer.problem:
-                    logger.error("Job %s: %s", active.name, answer.problem)
+                over.append((active.definition, known))
+                if problem:
+                    logger.error("Job %s: %s", active.name, problem)
         if over:
             self.on_over(over)
         if unanswered:

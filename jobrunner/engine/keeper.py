@@ -31,13 +31,16 @@ _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 class Lease:
     """This instance's side of one lease: until when it can be trusted, in trust seconds."""
 
-    definition: JobDefinition
-    run_id: str
-    trusted_until: float
-    #: Redis said that the run owns its job no more.
-    gone = False
-    #: The run has been told.
-    is_lost = False
+    __slots__ = ("definition", "gone", "is_lost", "run_id", "trusted_until")
+
+    def __init__(self, definition: JobDefinition, run_id: str, trusted_until: float) -> None:
+        self.definition = definition
+        self.run_id = run_id
+        self.trusted_until = trusted_until
+        #: Redis said that the run owns its job no more.
+        self.gone = False
+        #: The run has been told.
+        self.is_lost = False
 
     @property
     def name(self) -> str:

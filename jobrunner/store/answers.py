@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from ..errors import StoreError
 from ..job import JobDefinition
 from ..run import HistoryEntry, Outcome
 from ..status import InstanceStatus
@@ -215,14 +216,44 @@ def is_claim(raw: Any) -> bool:
 _NOTHING = Known(None, None, None, 0)
 
 
-def answer_of(ask: Ask, raw: Any, now_ms: int, lease_ms: int) -> Answer:
-    """The claiming script's answer to `ask`, given at `now_ms`: whole, or the token alone."""
-    if isinstance(raw, int):
-        # Claimed by its schedule, and nothing else happened to the job since it was asked about.
-        k, due_ms = ask.known or _NOTHING, ask.due_ms
-        began = now_ms, k.first_seen_ms, ask.run_id, lease_ms, None, 0, None, due_ms
-        known = new(Known, (*began, k.finished_ms, k.succeeded_ms, k.is_overdue, None))
-        return new(Answer, (Status.CLAIMED, known, None, raw, due_ms, "", "", True))
+def answers_of(
+    asks: Sequence[Ask], raw: Sequence[Any], now_ms: int, lease_ms: int
+) -> list[Answer | StoreError]:
+    """The claiming script's answers, given at `now_ms`: each whole, or its token alone, or the
+    error that stands in its place.
+    """
+    answers: list[Answer | StoreError] = []
+    claimed = Status.CLAIMED  # each look at an enumeration takes its time
+    for ask, one in zip(asks, raw, strict=True):
+        if type(one) is int:
+            # Claimed by its schedule, and nothing else happened to the job since it was asked
+            # about.
+            _, run_id, _, _, due_ms, _, before = ask
+            _, first_seen_ms, _, _, _, _, _, _, finished_ms, succeeded_ms, is_overdue, _ = (
+                before or _NOTHING
+            )
+            told = (
+                now_ms,
+                first_seen_ms,
+                run_id,
+                lease_ms,
+                None,
+                0,
+                None,
+                due_ms,
+                finished_ms,
+                succeeded_ms,
+                is_overdue,
+                None,
+            )
+            known = new(Known, told)
+            answers.append(new(Answer, (claimed, known, None, one, due_ms, "", "", True)))
+        else:
+            answers.append(one if isinstance(one, StoreError) else _whole(one))
+    return answers
+
+
+def _whole(raw: Any) -> Answer:
     status, of_job, abandoned, detail, due_ms, noted = raw
     is_token = isinstance(detail, int)
     return Answer(
@@ -236,16 +267,36 @@ def answer_of(ask: Ask, raw: Any, now_ms: int, lease_ms: int) -> Answer:
     )
 
 
-def finish_of(ending: Ending, raw: Any) -> Finish:
-    """The finishing script's answer to `ending`: whole, or the millisecond of its end alone."""
-    if isinstance(raw, int):
-        # A success, and nothing else happened to the job since it was claimed.
-        k = ending.known
-        begun = k.last_ms, k.first_seen_ms, None, 0
-        told = *begun, k.abandoned_due_ms, 0, k.abandoned_ms, k.served_ms, raw, raw, False, None
-        return new(Finish, ("finished", new(Known, told), ""))
-    status, known, problem = raw
-    return Finish(text(status), known_of(known), text(problem) if problem else "")
+def finishes_of(claimed: Iterable[Known], raw: Iterable[Any]) -> Sequence[Finish]:
+    """The finishing script's answers: each whole, or the millisecond of its end alone. `claimed`:
+    what was known of each job when the run was claimed.
+    """
+    finishes: list[Finish] = []
+    for before, one in zip(claimed, raw, strict=True):
+        if type(one) is int:
+            # A success, and nothing else happened to the job since it was claimed.
+            last_ms, first_seen_ms, _, _, due_ms, _, abandoned_ms, served_ms, _, _, _, _ = before
+            told = (
+                last_ms,
+                first_seen_ms,
+                None,
+                0,
+                due_ms,
+                0,
+                abandoned_ms,
+                served_ms,
+                one,
+                one,
+                False,
+                None,
+            )
+            known = new(Known, told)
+            finishes.append(new(Finish, ("finished", known, "")))
+        else:
+            status, of_job, problem = one
+            finish = Finish(text(status), known_of(of_job), text(problem) if problem else "")
+            finishes.append(finish)
+    return finishes
 
 
 class Announced(NamedTuple):

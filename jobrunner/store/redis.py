@@ -26,11 +26,11 @@ from .answers import (
     Finish,
     Peek,
     Report,
-    answer_of,
+    answers_of,
     control_of,
     controlled_of,
     entry_of,
-    finish_of,
+    finishes_of,
     is_claim,
     peek_of,
 )
@@ -181,11 +181,8 @@ class RedisStore(Census):
         values = self._told(self._sent(scripts.finish, batches))
         self._hear(values, now)
 
-        def read(indexes: Sequence[int], value: Any) -> list[Finish | StoreError]:
-            return [
-                finish_of(endings[i], raw)
-                for i, raw in zip(indexes, value[_BEFORE_ENDS:], strict=True)
-            ]
+        def read(indexes: Sequence[int], value: Any) -> Sequence[Finish | StoreError]:
+            return finishes_of([endings[i].known for i in indexes], value[_BEFORE_ENDS:])
 
         return in_order(groups, values, read, len(endings))
 
@@ -272,11 +269,7 @@ class RedisStore(Census):
 
     def _answers(self, value: Any, asks: Sequence[Ask]) -> list[Answer | StoreError]:
         """What the script says to each ask."""
-        now_ms, lease_ms = value[1], self._lease_ms
-        return [
-            raw if isinstance(raw, StoreError) else answer_of(ask, raw, now_ms, lease_ms)
-            for ask, raw in zip(asks, value[_BEFORE_ANSWERS:], strict=True)
-        ]
+        return answers_of(asks, value[_BEFORE_ANSWERS:], value[1], self._lease_ms)
 
     def _hear_of_fleet(self, value: Any) -> None:
         if isinstance(value, list):
