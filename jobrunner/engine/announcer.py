@@ -8,7 +8,7 @@ import os
 from ..errors import StoreError
 from ..job import JobDefinition
 from ..registry import Registry
-from ..store.answers import Announced
+from ..store.announced import Announced
 from ..store.redis import RedisStore
 from .notices import Notices
 

@@ -1,17 +1,15 @@
 """The executor: one greenlet a run, from its claim to its recorded end.
 
-A run reads: trust checked, its attempts (see `attempts.py`), outcome, finish. Finishes gather:
-the first to end sends for all that have ended, who ends meanwhile is sent by it next, and when
-there is no load nobody waits.
+A run reads: trust checked, its attempts (see `attempts.py`), outcome, finish (see `finishes.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from itertools import islice
 from typing import Any, TypeVar
 
 import gevent
@@ -19,7 +17,7 @@ from gevent.event import Event
 
 from ..clock import Clock
 from ..context import JobContext
-from ..errors import LeaseLostError, RunCancelledError, RunInterruptedError, StoreError
+from ..errors import LeaseLostError, RunCancelledError, RunInterruptedError
 from ..job import JobDefinition
 from ..run import Outcome
 from ..signals import (
@@ -30,12 +28,14 @@ from ..signals import (
     lease_lost,
     send_nothing,
 )
-from ..store.answers import Answer, Ending, Known, new
-from ..store.redis import MAX_BATCH, RedisStore
+from ..store.answers import Answer, Ending, new
+from ..store.redis import RedisStore
 from .active import ActiveRun as ActiveRun
 from .active import Here
 from .attempts import Attempts
+from .busy import BUSY
 from .ends import End, described, traceback_of
+from .finishes import Finishes
 from .greenlets import RunGreenlet
 from .keeper import LeaseKeeper
 from .lines import RunLine, log_end
@@ -48,15 +48,12 @@ A = TypeVar("A")
 
 logger = logging.getLogger("jobrunner")
 
-#: Told of runs that are over; None: it was given back, or nothing is known of its job.
-OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
-
 #: Up to so many runs at once are made to begin one right after the other; of more the last ones
 #: come late all the same, and this takes time of all.
 _FEW = 100
 
-#: Ended runs that wait for claims to be answered; what is more is sent at once.
-_MOST_HELD_BACK = 100
+#: So many ends that made way are concluded in one turn of the loop.
+_SOME = 34
 
 
 class Executor:
@@ -108,26 +105,19 @@ class Executor:
         self._finished = RunLine("Job %s finished successfully")
         #: By run id; the keeper's own: what is active has a lease that is kept.
         self._active = keeper.leases
+        #: What has ended, on its way to Redis.
+        self.finishes = Finishes(store, self._active, trust)
         #: One for all: each look at a method makes an object.
         self._begin = self._live
-        #: Over here and not yet in Redis, in the order in which they are to be sent. Without an
-        #: ending a run never started.
-        self._ended: dict[ActiveRun, Ending | None] = {}
-        #: Set while nobody sends what has ended.
-        self._sent = Event()
-        self._sent.set()
-        self._holds_back = False
-        #: Set while no claims are under way.
-        self._answered = Event()
-        self._answered.set()
         self._draining = False
+        #: The runs whose ends make way for others, and when they ended, in trust seconds.
+        self._to_conclude: list[tuple[ActiveRun, End | None, float]] = []
         self._under_way = 0
         #: Of those, how many greenlets have not had their first turn.
         self._unbegun = 0
         #: Set while no run is under way.
         self._idle = Event()
         self._idle.set()
-        self.on_over: OnOver = lambda over: None
 
     @property
     def free_slots(self) -> int:
@@ -197,45 +187,6 @@ class Executor:
         """
         return self._stops.remind(self._living())
 
-    def flush(self, *, gather: bool = False) -> None:
-        """Send what has ended to Redis, unless somebody is sending already. With `gather` those
-        join who are ready to end, too: that is no turn of the loop.
-
-        `StoreError` leaves it here, lease and all, for the next flush.
-        """
-        if not self._sent.is_set():
-            return
-        self._sent.clear()
-        try:
-            if gather:
-                gevent.sleep(0)  # the first lines of who has not begun
-                gevent.sleep(0)  # the last ones of who has ended
-            while self._ended:
-                self._send(list(islice(self._ended.items(), MAX_BATCH)))
-        finally:
-            self._sent.set()
-
-    def record(self, runs: list[ActiveRun]) -> None:
-        """Return when the ends of these runs are in Redis; `StoreError` when that is away."""
-        while any(active in self._ended for active in runs):
-            self.flush()  # somebody may be sending already
-            self._sent.wait()
-
-    def hold_back(self) -> None:
-        """Claims are under way: what ends meanwhile is sent behind them, for jobs that are due wait
-        for their answer, and nobody waits for that of a finish.
-        """
-        self._holds_back = True
-        self._answered.clear()
-
-    def let_go(self) -> None:
-        """The claims are answered: send what was held back, and what ends in this turn."""
-        if self._holds_back:
-            self._holds_back = False
-            self._answered.set()
-            if self._ended:
-                self._flush_gathered()
-
     def stop_starting(self) -> None:
         """Begin no run any more, nor another attempt: what is claimed from now on is given back,
         and a run that pauses between two attempts ends as the last one did.
@@ -253,12 +204,12 @@ class Executor:
         What ignores the interrupt keeps its lease, which nobody renews after us.
         """
         self.stop_starting()
-        self.let_go()
+        self.finishes.let_go()
         by_themselves = self._idle.wait(max(0.0, deadline - self._trust()))
         if not by_themselves:
             self._interrupt_all(interrupt_for)
         # Who ended first may still be sending for the others, though its own run is over already.
-        self._sent.wait()
+        self.finishes.wait()
         return bool(by_themselves)
 
     def _interrupt_all(self, interrupt_for: float) -> None:
@@ -287,36 +238,59 @@ class Executor:
             except BaseException as error:  # the run is recorded all the same
                 logger.exception("Job %s: an error of jobrunner itself", active.name)
                 end = End(Outcome.FAILED, error)
-            ended_at = self._trust()
-            if self._under_way <= _FEW:
-                # Others are claimed, or about to be: their first lines come before our last ones.
-                if self._holds_back:
-                    self._answered.wait()
-                if self._unbegun:
-                    gevent.sleep(0)
-            active.ended = True
+            if self._has_others_first():
+                self._end_later(active, end)
+            else:
+                self._conclude(active, end, self._trust())
+                self.finishes.send_soon()
+        finally:
+            active.greenlet = None  # it may go, though the end is not in Redis yet
+
+    def _has_others_first(self) -> bool:
+        """Whether others are claimed, or about to be: their first lines come before last ones."""
+        others = self._unbegun or self._to_conclude or self.finishes.are_held_back
+        return bool(others) and self._under_way <= _FEW
+
+    def _end_later(self, active: ActiveRun, end: End | None) -> None:
+        if not self._to_conclude:
+            gevent.spawn(self._conclude_all)
+        self._to_conclude.append((active, end, self._trust()))
+
+    def _conclude_all(self) -> None:
+        """The ends of those that made way, some in each turn of the loop: what else waits for one,
+        requests above all, comes in between. On a busy hub a turn takes long, and all share one.
+        """
+        self.finishes.wait_for_claims()
+        some = _SOME
+        while self._to_conclude:
+            before = self._trust()
+            _turn_of_the_loop()
+            if self._trust() - before > BUSY:
+                some = len(self._to_conclude)
+            # Who listens may take its time.
+            listened = job_succeeded.receivers or job_failed.receivers
+            for ended in self._to_conclude[:some]:
+                (gevent.spawn if listened else _guarded)(self._conclude, *ended)
+            del self._to_conclude[:some]
+        if some == _SOME:
+            _turn_of_the_loop()
+        self.finishes.send_soon()
+
+    def _conclude(self, active: ActiveRun, end: End | None, ended_at: float) -> None:
+        active.ended = True
+        try:
             if self._progress.is_used:
                 self._progress.forget(active)
             if end is None:
-                self._ended[active] = None
+                self.finishes.put(active, None)
             else:
                 self._take_down(active, end, ended_at)
+        finally:
             self._under_way -= 1
             if self._under_way == 0:
                 self._idle.set()
-            held_back = self._holds_back and len(self._ended) < _MOST_HELD_BACK
-            if not held_back and self._sent.is_set():  # else who sends takes this along
-                self._flush_gathered()
-        finally:
-            active.greenlet = None  # it may go, though the end is not in Redis yet
             if active.left is not None:
                 active.left.set()
-
-    def _flush_gathered(self) -> None:
-        try:
-            self.flush(gather=True)
-        except StoreError:
-            return  # the link has logged it; the next tick flushes again
 
     def _take_down(self, active: ActiveRun, end: End, ended_at: float) -> None:
         """Have the end recorded, and tell it: in the log, and to who listens. It waits for the next
@@ -324,20 +298,18 @@ class Executor:
         interval.
         """
         outcome, error, returned, result = end
-        self._ended[active] = new(
-            Ending,
-            (
-                active.definition,
-                active.run_id,
-                active.known,
-                outcome,
-                "" if error is None else described(error),
-                ended_at,
-                active.attempt,
-                "" if error is None else traceback_of(error, self._max_traceback),
-                result,
-            ),
+        ending = (
+            active.definition,
+            active.run_id,
+            active.known,
+            outcome,
+            "" if error is None else described(error),
+            ended_at,
+            active.attempt,
+            "" if error is None else traceback_of(error, self._max_traceback),
+            result,
         )
+        self.finishes.put(active, new(Ending, ending))
         if outcome is Outcome.SUCCEEDED:
             self._finished.log(active.definition.name, active.run_id, active.token)
             if job_succeeded.receivers:
@@ -352,52 +324,22 @@ class Executor:
         except BaseException:  # SystemExit too: nothing that listens may lose the end of a run
             logger.exception("a receiver of the signal %r raised", signal.name)
 
-    # -- the end of runs ---------------------------------------------------------------------
 
-    def _send(self, batch: list[tuple[ActiveRun, Ending | None]]) -> None:
-        unstarted = [active for active, ending in batch if ending is None]
-        finished = [active for active, ending in batch if ending is not None]
-        endings = [ending for _, ending in batch if ending is not None]
-        unanswered: list[tuple[ActiveRun, StoreError]] = []
-        over: list[tuple[JobDefinition, Known | None]] = []
-        if unstarted:
-            claims = [(active.definition, active.run_id) for active in unstarted]
-            for active, undone in _tried(self._store.give_back, claims, unstarted):
-                if isinstance(undone, StoreError):
-                    unanswered.append((active, undone))
-                else:
-                    self._forget(active)
-                    over.append((active.definition, None))
-        if finished:
-            for active, answer in _tried(self._store.finish, endings, finished):
-                if isinstance(answer, StoreError):
-                    unanswered.append((active, answer))
-                    continue
-                _, known, problem = answer
-                self._forget(active)
-                over.append((active.definition, known))
-                if problem:
-                    logger.error("Job %s: %s", active.name, problem)
-        if over:
-            self.on_over(over)
-        if unanswered:
-            # A part of Redis may be away: what belongs to the others goes before these.
-            for active, _ in unanswered:
-                self._ended[active] = self._ended.pop(active)
-            raise unanswered[0][1]
-
-    def _forget(self, active: ActiveRun) -> None:
-        del self._ended[active]
-        self._active.pop(active.run_id, None)
-
-
-def _tried(
-    call: Callable[[list[Q]], list[A | StoreError]], questions: list[Q], whose: list[ActiveRun]
-) -> list[tuple[ActiveRun, A | StoreError]]:
-    """What the store answers for each; the error itself, where it answers nothing at all."""
-    answers: list[A | StoreError]
+def _guarded(function: Callable[..., None], *arguments: Any) -> None:
+    """Call it; what it raises is shown, as of a greenlet that dies of it."""
     try:
-        answers = call(questions)
-    except StoreError as error:
-        answers = [error] * len(questions)
-    return list(zip(whose, answers, strict=True))
+        function(*arguments)
+    except BaseException:
+        gevent.get_hub().handle_error(function, *sys.exc_info())
+
+
+def _turn_of_the_loop() -> None:
+    """Let all go first for whom the loop has something by now. A sleep of no seconds does not: it
+    lets those alone go that are called already.
+    """
+    hub = gevent.get_hub()
+    timer = hub.loop.timer(0)
+    try:
+        hub.wait(timer)
+    finally:
+        timer.close()

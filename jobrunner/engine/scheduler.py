@@ -83,7 +83,7 @@ class Scheduler:
         self._ticking = RLock()
         #: Asked before every claim; the hosting says no from the moment its server stops.
         self.may_claim: Callable[[], bool] = lambda: True
-        executor.on_over = self._over
+        executor.finishes.on_over = self._over
         self._touches = Touches(self._agenda, executor)
         store.on_control = self._touches.hear
 
@@ -109,7 +109,7 @@ class Scheduler:
         jobs, and the link says so.
         """
         with self._ticking:
-            self._executor.flush()
+            self._executor.finishes.flush()
             if not self._goes_on():
                 return []
             self._follow_registry()
@@ -119,7 +119,7 @@ class Scheduler:
                 looks = self._look.owed(everything) + self._touches.owed()
                 return self._ask_in_turns(looks, coming)
             finally:
-                self._executor.let_go()
+                self._executor.finishes.let_go()
 
     def _goes_on(self) -> bool:
         return not self.is_stopping and self.may_claim()
@@ -172,7 +172,7 @@ class Scheduler:
                 batches = self._next_batches(tick, turn)
                 if batches:
                     if turn > 0 or len(batches) > 1:
-                        self._executor.hold_back()
+                        self._executor.finishes.hold_back()
                     self._ask(batches, tick)
                     if tick.has_looked:
                         # What is only looked at may be due as well: it is in one call at a time.

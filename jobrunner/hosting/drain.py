@@ -37,7 +37,7 @@ def drain(
     executor.stop_starting()
     faults = [_tried(scheduler.stop_claiming)]
     by_themselves = executor.drain(deadline, INTERRUPT_SECONDS)
-    faults += [_tried(executor.flush), _tried(store.forget_instance)]
+    faults += [_tried(executor.finishes.flush), _tried(store.forget_instance)]
     keeper.stop()
     fault = next(filter(None, faults), None)
     if fault is not None:

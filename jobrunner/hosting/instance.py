@@ -197,7 +197,7 @@ class Instance:
         self.progress.listen(active.run_id, on_progress)
         with self._leases_kept(), cancelled_by_interrupt(self.executor, active) as interrupts:
             self._join([active])
-            self.executor.record([active])
+            self.executor.finishes.record([active])
         if interrupts:
             raise KeyboardInterrupt
         for entry in self.store.history(definition, 100):
@@ -286,7 +286,7 @@ class Instance:
             with self._leases_kept():
                 self._join(started)
                 with suppress(StoreError):  # the link has logged it; the next tick sends them
-                    self.executor.record(started)
+                    self.executor.finishes.record(started)
 
     @contextmanager
     def _leases_kept(self) -> Iterator[None]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ..clock import RedisClock
 from ..job import JobDefinition
 from ..status import InstanceStatus
-from .answers import Announced, described, instance_of, since_of, text
+from .announced import Announced, described, instance_of, since_of
+from .answers import text
 from .calls import MAX_BATCH, Calls
 from .connect import Client
 

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 from ..errors import InvalidJobError, StoreError
 from ..keys import FleetKeys, JobKeys
 from . import scripts
-from .answers import announcers_of, text
+from .announced import announcers_of
+from .answers import text
 from .servers import Servers, Words
 from .trouble import explained
 from .wire import Batch

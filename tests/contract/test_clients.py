@@ -10,7 +10,8 @@ import pytest
 
 from jobrunner.job import JobDefinition
 from jobrunner.run import HistoryEntry, Outcome
-from jobrunner.store.answers import Announced, Known, Status
+from jobrunner.store.announced import Announced
+from jobrunner.store.answers import Known, Status
 
 from .fleet import MINUTE, NOON, Fleet, MakeClient
 

@@ -8,7 +8,8 @@ import pytest
 
 from jobrunner import cron, every
 from jobrunner.job import FunctionJob, JobDefinition
-from jobrunner.store.answers import Announced, Peek
+from jobrunner.store.announced import Announced
+from jobrunner.store.answers import Peek
 from jobrunner.store.redis import MAX_BATCH
 
 from .fleet import MINUTE, NAMESPACE, NOON, Fleet, ask, job

@@ -179,7 +179,9 @@ class Shop:
     def check(self) -> list[str]:
         """One check of a loop; what ran."""
         self.ran.clear()
-        self.executor.join(self.scheduler.tick())
+        runs = self.scheduler.tick()
+        self.executor.join(runs)
+        self.executor.finishes.record(runs)
         return sorted(self.ran)
 
     def status(self, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -9,11 +10,21 @@ from typing import Any
 import fakeredis
 import gevent
 import pytest
+from gevent import monkey
 from gevent.event import Event
 
-from jobrunner import JobContext, JobRunner, Outcome, StoreError, every
+from jobrunner import JobContext, JobRunner, Outcome, Run, StoreError, every
+from jobrunner.engine import executor
 from jobrunner.signals import job_succeeded
 from jobrunner.store.answers import Ending
+
+
+def turn() -> None:
+    """One of the loop; a sleep of no seconds is none."""
+    hub = gevent.get_hub()
+    timer = hub.loop.timer(0)
+    hub.wait(timer)
+    timer.close()
 
 
 class Instance:
@@ -56,7 +67,7 @@ class Instance:
 
     def turns(self) -> None:
         for _ in range(10):
-            gevent.sleep(0)
+            turn()
 
     def outcomes(self, number: int) -> set[str]:
         return {entry.outcome for n in range(number) for entry in self.runner.history(f"job {n}")}
@@ -119,37 +130,148 @@ class TestTogether:
         assert 0 == instance.executor._unbegun  # else each end would wait for a turn of the hub
 
 
+class TestMakingWay:
+    """Of those that end while others are to begin, or claims are under way."""
+
+    @pytest.fixture
+    def left(self, instance: Instance) -> Iterator[list[int]]:
+        """How many are not concluded, in each turn of the loop until none is left."""
+        left: list[int] = []
+
+        def watch() -> None:
+            while not left or left[-1]:
+                left.append(instance.executor._under_way)
+                turn()
+
+        instance.start(90)
+        instance.executor.finishes.hold_back()
+        instance.end()
+        assert 90 == instance.executor._under_way
+        watching = gevent.spawn(watch)
+        yield left
+        watching.get(timeout=10)
+
+    def test_some_of_them_are_concluded_in_each_turn_of_the_loop(
+        self, instance: Instance, left: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(executor, "BUSY", float("inf"))  # however slow this machine is
+        instance.executor.finishes.let_go()
+        instance.turns()
+
+        assert any(0 < number < 90 for number in left), "nobody came in between"
+        assert 0 == left[-1]
+
+    def test_on_a_busy_hub_the_rest_is_concluded_at_once(
+        self, instance: Instance, left: list[int]
+    ) -> None:
+        def serve() -> None:
+            while instance.executor._under_way:
+                monkey.get_original("time", "sleep")(0.01)
+                turn()
+
+        serving = gevent.spawn(serve)
+        instance.executor.finishes.let_go()
+        serving.get(timeout=10)
+
+        assert {90, 0} == set(left)
+
+    def test_who_listens_holds_up_no_other(self, instance: Instance) -> None:
+        may_go_on, heard = Event(), []
+
+        def listener(sender: object, run: Run, **of: object) -> None:
+            heard.append(run.job)
+            may_go_on.wait()
+
+        with job_succeeded.connected_to(listener):
+            instance.may_end.set()
+            instance.start(40)
+            instance.turns()
+            assert 40 == len(heard)
+            may_go_on.set()
+            instance.turns()
+
+        assert 40 == sum(instance.calls)
+        assert instance.executor._idle.is_set()
+
+    def test_a_filter_of_the_log_that_raises_loses_none(
+        self,
+        instance: Instance,
+        capfd: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        def refuse(record: logging.LogRecord) -> bool:
+            if "finished" in record.msg and record.args == ("job 3",):
+                raise ValueError("no such line")
+            return True
+
+        logger = logging.getLogger("jobrunner")
+        caplog.set_level(logging.INFO, "jobrunner")
+        logger.addFilter(refuse)
+        try:
+            instance.may_end.set()
+            instance.start(40)
+            instance.turns()
+        finally:
+            logger.removeFilter(refuse)
+
+        assert {Outcome.SUCCEEDED} == instance.outcomes(40)
+        assert instance.executor._idle.is_set()
+        assert "no such line" in capfd.readouterr().err
+
+
+class TestParts:
+    def test_up_to_a_hundred_are_sent_in_two_calls(self, instance: Instance) -> None:
+        instance.start(90)
+        instance.end()
+
+        assert [50, 40] == instance.calls
+
+    def test_more_in_one(self, instance: Instance) -> None:
+        instance.start(150)
+        instance.end()
+
+        assert [150] == instance.calls
+
+    def test_and_all_where_a_call_takes_long(self, instance: Instance) -> None:
+        instance.start(90)
+        instance.executor.finishes._took = 1.0
+        instance.end()
+
+        assert [90] == instance.calls
+        assert instance.executor.finishes._took < 1.0
+
+
 class TestHeldBack:
     def test_while_claims_are_under_way_and_sent_when_they_are_answered(
         self, instance: Instance
     ) -> None:
         instance.start(40)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
         assert [] == instance.calls
 
-        instance.executor.let_go()
+        instance.executor.finishes.let_go()
         instance.turns()
         assert [40] == instance.calls
         assert instance.executor.free_slots == 1000
 
     def test_together_with_what_the_last_claims_began(self, instance: Instance) -> None:
         instance.start(1)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
         with pytest.MonkeyPatch.context() as patched:
             # As if the first had ended in the middle of the tick: nothing else runs in there here.
-            patched.setattr(instance.executor, "flush", lambda: None)
-            patched.setattr(instance.executor, "let_go", lambda: None)
+            patched.setattr(instance.executor.finishes, "flush", lambda: None)
+            patched.setattr(instance.executor.finishes, "let_go", lambda: None)
             instance.claim(range(1, 41))
-        instance.executor.let_go()
+        instance.executor.finishes.let_go()
         instance.turns()
 
         assert [41] == instance.calls
 
     def test_they_hold_their_slots_and_leases(self, instance: Instance) -> None:
         instance.start(40)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
 
         assert 960 == instance.executor.free_slots
@@ -157,19 +279,19 @@ class TestHeldBack:
 
     def test_not_when_they_are_many(self, instance: Instance) -> None:
         instance.start(250)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
 
         assert instance.calls
         assert 150 >= len(instance.executor.active())
-        instance.executor.let_go()
+        instance.executor.finishes.let_go()
         instance.turns()
         assert 250 == sum(instance.calls)
 
     def test_after_that_an_end_is_sent_at_once_again(self, instance: Instance) -> None:
         instance.start(2)
-        instance.executor.hold_back()
-        instance.executor.let_go()
+        instance.executor.finishes.hold_back()
+        instance.executor.finishes.let_go()
         assert [] == instance.calls
 
         instance.end()
@@ -179,21 +301,21 @@ class TestHeldBack:
         self, instance: Instance
     ) -> None:
         instance.start(3)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
         instance.is_away = True
-        instance.executor.let_go()
+        instance.executor.finishes.let_go()
         instance.turns()
         assert 3 == len(instance.executor.active())
 
         instance.is_away = False
-        instance.executor.flush()
+        instance.executor.finishes.flush()
         assert [] == instance.executor.active()
         assert {Outcome.SUCCEEDED} == instance.outcomes(3)
 
     def test_a_drain_sends_them_too(self, instance: Instance) -> None:
         instance.start(3)
-        instance.executor.hold_back()
+        instance.executor.finishes.hold_back()
         instance.end()
 
         assert instance.runner.stop()

@@ -28,6 +28,7 @@ class Member:
         self.ran: list[tuple[str, Any]] = []
         self.may_end = Event()
         self.may_end.set()
+        self._runs: list[Any] = []
         self.name = name
         self._fleet = fleet
         self.app = Flask(name)
@@ -48,16 +49,22 @@ class Member:
         """One check of its loop; the jobs it ran, or with `wait=False` began to run."""
         before = len(self.ran)
         instance = self.state.instance()
-        runs = instance.scheduler.tick()
+        self._runs += instance.scheduler.tick()
         if wait:
-            instance.executor.join(runs)
+            self._see_them_end()
         else:
             gevent.idle()
         return [name for name, _ in self.ran[before:]]
 
     def tell_the_ends(self) -> None:
         self.may_end.set()
-        gevent.idle()
+        self._see_them_end()
+
+    def _see_them_end(self) -> None:
+        executor = self.state.instance().executor
+        executor.join(self._runs)
+        executor.finishes.record(self._runs)
+        self._runs.clear()
 
 
 class Fleet:

@@ -130,7 +130,11 @@ class Fleet:
         known = self.known[name] = Known(now_ms, NOON, ask.run_id, LEASE_MS)
         return Answer(Status.CLAIMED, known, None, 1, ask.due_ms, "")
 
-    # -- and for its executor
+    # -- and for its executor, and what has ended there
+
+    @property
+    def finishes(self) -> Fleet:
+        return self
 
     def flush(self) -> None: ...
 
