@@ -33,7 +33,7 @@ from ..store.redis import RedisStore
 from .active import ActiveRun as ActiveRun
 from .active import Here
 from .attempts import Attempts
-from .busy import BUSY
+from .busy import BUSY, turn_of_the_loop
 from .ends import End, described, traceback_of
 from .finishes import Finishes
 from .greenlets import RunGreenlet
@@ -264,16 +264,17 @@ class Executor:
         some = _SOME
         while self._to_conclude:
             before = self._trust()
-            _turn_of_the_loop()
+            turn_of_the_loop()
             if self._trust() - before > BUSY:
                 some = len(self._to_conclude)
             # Who listens may take its time.
-            listened = job_succeeded.receivers or job_failed.receivers
+            is_listened_to = job_succeeded.receivers or job_failed.receivers
+            call = gevent.spawn if is_listened_to else _guarded
             for ended in self._to_conclude[:some]:
-                (gevent.spawn if listened else _guarded)(self._conclude, *ended)
+                call(self._conclude, *ended)
             del self._to_conclude[:some]
         if some == _SOME:
-            _turn_of_the_loop()
+            turn_of_the_loop()
         self.finishes.send_soon()
 
     def _conclude(self, active: ActiveRun, end: End | None, ended_at: float) -> None:
@@ -331,15 +332,3 @@ def _guarded(function: Callable[..., None], *arguments: Any) -> None:
         function(*arguments)
     except BaseException:
         gevent.get_hub().handle_error(function, *sys.exc_info())
-
-
-def _turn_of_the_loop() -> None:
-    """Let all go first for whom the loop has something by now. A sleep of no seconds does not: it
-    lets those alone go that are called already.
-    """
-    hub = gevent.get_hub()
-    timer = hub.loop.timer(0)
-    try:
-        hub.wait(timer)
-    finally:
-        timer.close()

@@ -15,16 +15,9 @@ from gevent.event import Event
 
 from jobrunner import JobContext, JobRunner, Outcome, Run, StoreError, every
 from jobrunner.engine import executor
+from jobrunner.engine.busy import turn_of_the_loop
 from jobrunner.signals import job_succeeded
 from jobrunner.store.answers import Ending
-
-
-def turn() -> None:
-    """One of the loop; a sleep of no seconds is none."""
-    hub = gevent.get_hub()
-    timer = hub.loop.timer(0)
-    hub.wait(timer)
-    timer.close()
 
 
 class Instance:
@@ -67,7 +60,7 @@ class Instance:
 
     def turns(self) -> None:
         for _ in range(10):
-            turn()
+            turn_of_the_loop()
 
     def outcomes(self, number: int) -> set[str]:
         return {entry.outcome for n in range(number) for entry in self.runner.history(f"job {n}")}
@@ -141,7 +134,7 @@ class TestMakingWay:
         def watch() -> None:
             while not left or left[-1]:
                 left.append(instance.executor._under_way)
-                turn()
+                turn_of_the_loop()
 
         instance.start(90)
         instance.executor.finishes.hold_back()
@@ -167,7 +160,7 @@ class TestMakingWay:
         def serve() -> None:
             while instance.executor._under_way:
                 monkey.get_original("time", "sleep")(0.01)
-                turn()
+                turn_of_the_loop()
 
         serving = gevent.spawn(serve)
         instance.executor.finishes.let_go()
