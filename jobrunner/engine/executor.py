@@ -33,7 +33,7 @@ from ..store.redis import RedisStore
 from .active import ActiveRun as ActiveRun
 from .active import Here
 from .attempts import Attempts
-from .busy import BUSY, turn_of_the_loop
+from .busy import turn_of_the_loop
 from .ends import End, described, traceback_of
 from .finishes import Finishes
 from .greenlets import RunGreenlet
@@ -106,7 +106,7 @@ class Executor:
         #: By run id; the keeper's own: what is active has a lease that is kept.
         self._active = keeper.leases
         #: What has ended, on its way to Redis.
-        self.finishes = Finishes(store, self._active, trust)
+        self.finishes = Finishes(store, self._active)
         #: One for all: each look at a method makes an object.
         self._begin = self._live
         self._draining = False
@@ -258,24 +258,26 @@ class Executor:
 
     def _conclude_all(self) -> None:
         """The ends of those that made way, some in each turn of the loop: what else waits for one,
-        requests above all, comes in between. On a busy hub a turn takes long, and all share one.
+        requests above all, comes in between.
         """
         self.finishes.wait_for_claims()
-        some = _SOME
         while self._to_conclude:
-            before = self._trust()
-            turn_of_the_loop()
-            if self._trust() - before > BUSY:
-                some = len(self._to_conclude)
+            some = _SOME if self.finishes.in_parts else len(self._to_conclude)
+            self._make_way()
             # Who listens may take its time.
             is_listened_to = job_succeeded.receivers or job_failed.receivers
             call = gevent.spawn if is_listened_to else _guarded
             for ended in self._to_conclude[:some]:
                 call(self._conclude, *ended)
             del self._to_conclude[:some]
-        if some == _SOME:
-            turn_of_the_loop()
+        self._make_way()
         self.finishes.send_soon()
+
+    def _make_way(self) -> None:
+        if self.finishes.in_parts:
+            turn_of_the_loop()
+        else:
+            gevent.sleep(0)  # for the first lines of others alone
 
     def _conclude(self, active: ActiveRun, end: End | None, ended_at: float) -> None:
         active.ended = True

@@ -14,13 +14,11 @@ from typing import TypeVar
 import gevent
 from gevent.event import Event
 
-from ..clock import Clock
 from ..errors import StoreError
 from ..job import JobDefinition
 from ..store.answers import Ending, Known
 from ..store.redis import MAX_BATCH, RedisStore
 from .active import ActiveRun
-from .busy import BUSY
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -30,8 +28,7 @@ logger = logging.getLogger("jobrunner")
 #: Told of runs that are over; None: it was given back, or nothing is known of its job.
 OnOver = Callable[[list[tuple[JobDefinition, Known | None]]], None]
 
-#: So many are sent, and their answers taken in, in two calls: requests come in between. Not where
-#: a call takes long: on a busy hub each has to wait for a turn.
+#: So many are sent, and their answers taken in, in two calls.
 _FEW, _SOME = 100, 50
 
 #: Ended runs that wait for claims to be answered; what is more is sent at once.
@@ -41,9 +38,8 @@ _MOST_HELD_BACK = 100
 class Finishes:
     """Of the runs of one instance."""
 
-    def __init__(self, store: RedisStore, active: dict[str, ActiveRun], trust: Clock) -> None:
+    def __init__(self, store: RedisStore, active: dict[str, ActiveRun]) -> None:
         self._store = store
-        self._trust = trust
         #: By run id; who is in Redis is taken out.
         self._active = active
         #: In the order in which they are to be sent. Without an ending a run never started.
@@ -51,11 +47,12 @@ class Finishes:
         #: Set while nobody sends.
         self._sent = Event()
         self._sent.set()
-        #: Seconds that the last call took.
-        self._took = 0.0
         #: Set while no claims are under way.
         self._answered = Event()
         self._answered.set()
+        #: Whether what has ended is dealt with in parts, so that requests come in between. Not on a
+        #: busy hub: each part would have to wait for a turn of it.
+        self.in_parts = True
         self.on_over: OnOver = lambda over: None
 
     def put(self, active: ActiveRun, ending: Ending | None) -> None:
@@ -84,10 +81,8 @@ class Finishes:
                 gevent.sleep(0)  # the first lines of who has not begun
                 gevent.sleep(0)  # the last ones of who has ended
             while self._ended:
-                in_parts = len(self._ended) <= _FEW and self._took <= BUSY
-                sent_at = self._trust()
+                in_parts = self.in_parts and len(self._ended) <= _FEW
                 self._send(list(islice(self._ended.items(), _SOME if in_parts else MAX_BATCH)))
-                self._took = self._trust() - sent_at
         finally:
             self._sent.set()
 

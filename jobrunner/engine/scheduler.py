@@ -109,6 +109,7 @@ class Scheduler:
         jobs, and the link says so.
         """
         with self._ticking:
+            self._executor.finishes.in_parts = not self._pauses.is_hub_busy
             self._executor.finishes.flush()
             if not self._goes_on():
                 return []
