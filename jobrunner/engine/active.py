@@ -11,11 +11,11 @@ from ..errors import LeaseLostError, RunStopped, RunTimedOutError
 from ..job import JobDefinition
 from ..run import Run
 from ..store.answers import Answer
-from .greenlets import RunGreenlet
 from .keeper import Lease
 
 if TYPE_CHECKING:
     from ..database.fencing import Fence
+    from .greenlets import RunGreenlet
     from .progress import ProgressBoard
 
 

@@ -36,7 +36,7 @@ from .attempts import Attempts
 from .busy import turn_of_the_loop
 from .ends import End, described, traceback_of
 from .finishes import Finishes
-from .greenlets import RunGreenlet
+from .greenlets import RunGreenlets
 from .keeper import LeaseKeeper
 from .lines import RunLine, log_end
 from .progress import ProgressBoard
@@ -107,8 +107,7 @@ class Executor:
         self._active = keeper.leases
         #: What has ended, on its way to Redis.
         self.finishes = Finishes(store, self._active)
-        #: One for all: each look at a method makes an object.
-        self._begin = self._live
+        self._greenlets = RunGreenlets(self._live)
         self._draining = False
         #: The runs whose ends make way for others, and when they ended, in trust seconds.
         self._to_conclude: list[tuple[ActiveRun, End | None, float]] = []
@@ -144,9 +143,16 @@ class Executor:
         self._unbegun += 1
         # Its context is empty, so no request's `g` leaks into the run.
         hub = gevent.get_hub()
-        active.greenlet = RunGreenlet(self._begin, hub)
+        active.greenlet = self._greenlets.take(hub)
         hub.loop.run_callback(active.greenlet.switch, active)
         return active
+
+    def prepare(self, number: int) -> None:
+        """So many runs are about to be claimed in this hub: what can be made before their time is
+        made, for as many as begin at once.
+        """
+        if not self._draining:
+            self._greenlets.prepare(min(number, _FEW))
 
     def join(self, runs: list[ActiveRun], timeout: float | None = None) -> bool:
         """Wait until the greenlets of these runs are over, `timeout` seconds at most; whether they
@@ -193,6 +199,7 @@ class Executor:
         """
         self._draining = True
         self._attempts.stop_beginning()
+        self._greenlets.forget()
         for active in self._living():
             if active.pause is not None:
                 active.pause.set()

@@ -189,10 +189,11 @@ class Scheduler:
         return tick.started
 
     def _await(self, coming: Coming, tick: Tick) -> bool:
-        """Put together one call about what comes due in a moment, and wait for its time. False: by
-        then this instance stops.
+        """Put together one call about what comes due in a moment, and what its runs take, and wait
+        for its time. False: by then this instance stops.
         """
         self._put_together(tick, 0, max(coming.due_ms, self._clock.now_ms() or 0))
+        self._executor.prepare(tick.claims_open)
         self._pauses.wait_for(coming)
         if self._clock.trust() - coming.at > _STOOD_STILL:
             # Some may be too late by now to be run at all: put together anew.

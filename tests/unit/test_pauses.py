@@ -19,7 +19,7 @@ from .agendas import NOON, agenda_of, job
 CHECK, CHECK_MS = 10.0, 10_000
 
 #: So many seconds before something is due it wakes, and waits for the rest of them.
-AHEAD = 0.00125
+AHEAD = 0.00126
 
 
 class Sleeper:
@@ -98,6 +98,15 @@ class TestHowLong:
         loop = Loop()
         loop.due_in("a", 2500)
         assert [2.5 - AHEAD] == loop.sleep()
+
+    def test_and_the_longer_before_that_the_more_is_to_be_put_together(self) -> None:
+        slept = []
+        for number in (1, 100, 300):
+            loop = Loop()
+            for n in range(number):
+                loop.agenda.put(Entry(job(f"job {n}")), NOON + 2500)
+            slept += loop.sleep()
+        assert [2.5 - 0.00126, 2.5 - 0.00225, 2.5 - 0.00225] == slept
 
     def test_for_the_check_interval_at_most(self) -> None:
         loop = Loop()

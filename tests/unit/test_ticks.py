@@ -189,6 +189,7 @@ class TestComing:
 
         assert ["job"] == [run.job for run in fleet.runs]
         assert [MINUTE / 1000 + 0.001] == asked_at
+        assert "prepare 1" == fleet.events[0]
 
     def test_is_left_when_the_instance_stops_meanwhile(self) -> None:
         fleet = Fleet(3)

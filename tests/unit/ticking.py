@@ -153,6 +153,9 @@ class Fleet:
         self.runs.append(run)
         return run
 
+    def prepare(self, number: int) -> None:
+        self.events.append(f"prepare {number}")
+
     def runs_here(self, run_id: str | None) -> bool:
         return any(run.id == run_id for run in self.runs)
 
