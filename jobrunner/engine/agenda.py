@@ -289,10 +289,6 @@ class Agenda:
         """The earliest moment at which something is to be asked; None: nothing is known."""
         return self._moments.next_ms()
 
-    def number_at(self, moment_ms: int) -> int:
-        """How many jobs are to be asked about at that moment, about."""
-        return self._moments.number_at(moment_ms)
-
     def is_outdated(self, entry: Entry, now_ms: int) -> bool:
         """Whether it is due for another due time by now than when it was learnt."""
         if entry.is_late(now_ms):

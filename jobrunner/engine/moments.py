@@ -79,10 +79,6 @@ class Moments(Generic[T]):
                 return at_ms
         return None
 
-    def number_at(self, at_ms: int) -> int:
-        """How many stand at that moment, those that count no more with them."""
-        return len(self._standing.get(at_ms, ()))
-
     def rebuild(self, those: Iterable[T]) -> None:
         """Forget what counts no more: these are all that there is."""
         self._standing = {}

@@ -20,7 +20,7 @@ _SHORTEST = 0.001
 
 #: So many seconds before something comes due its claims are put together, to be sent in time: a
 #: timer of the hub goes off up to a millisecond late. Each claim, and the greenlet of its run, take
-#: so many more, up to a number.
+#: so many more. How many it will be is not known yet, but that it is no more than there are jobs.
 _AHEAD, _EACH, _MOST = 0.00125, 0.000_01, 100
 
 #: But not after a shorter pause: for the rest of that time the hub goes round and round.
@@ -136,6 +136,6 @@ class Pauses:
             is_worth_it = until_due > _WORTH_IT and not waits and not self.is_hub_busy
             if is_worth_it and self._clock.injected_ms() is None:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
-                until_due -= _AHEAD + _EACH * min(self._agenda.number_at(next_ms), _MOST)
+                until_due -= _AHEAD + _EACH * min(len(self._agenda), _MOST)
             seconds = min(seconds, until_due)
         return seconds

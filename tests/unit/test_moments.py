@@ -51,9 +51,7 @@ class TestMoments:
     def test_what_is_left_of_a_moment_is_taken_the_next_time(self, moments: Moments[One]) -> None:
         self.put(moments, a=5, b=5, c=5, d=5, e=5)
 
-        assert 5 == moments.number_at(5)
         assert ["ab", "cd", "e"] == list(self.all_taken(moments, 5, most=2))
-        assert 0 == moments.number_at(5)
         assert 0 == len(moments)
 
     def test_nothing_is_taken_before_its_moment(self, moments: Moments[One]) -> None:
