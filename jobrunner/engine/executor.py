@@ -10,7 +10,7 @@ import random
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -42,9 +42,6 @@ from .lines import RunLine, log_end
 from .progress import ProgressBoard
 from .stops import Stops
 from .threads import RunThreads
-
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 logger = logging.getLogger("jobrunner")
 
@@ -155,7 +152,7 @@ class Executor:
             self._greenlets.prepare(min(number, _FEW))
 
     def join(self, runs: list[ActiveRun], timeout: float | None = None) -> bool:
-        """Wait until the greenlets of these runs are over, `timeout` seconds at most; whether they
+        """Wait until these runs are over here, `timeout` seconds at most; whether they
         are.
         """
         ends = []
@@ -238,20 +235,17 @@ class Executor:
     # -- one run, from top to bottom ---------------------------------------------------------
 
     def _live(self, active: ActiveRun) -> None:
+        self._unbegun -= 1
         try:
-            self._unbegun -= 1
-            try:
-                end = self._attempts.perform(active)
-            except BaseException as error:  # the run is recorded all the same
-                logger.exception("Job %s: an error of jobrunner itself", active.name)
-                end = End(Outcome.FAILED, error)
-            if self._has_others_first():
-                self._end_later(active, end)
-            else:
-                self._conclude(active, end, self._trust())
-                self.finishes.send_soon()
-        finally:
-            active.greenlet = None  # it may go, though the end is not in Redis yet
+            end = self._attempts.perform(active)
+        except BaseException as error:  # the run is recorded all the same
+            logger.exception("Job %s: an error of jobrunner itself", active.name)
+            end = End(Outcome.FAILED, error)
+        if self._has_others_first():
+            self._end_later(active, end)
+        else:
+            self._conclude(active, end, self._trust())
+            self.finishes.send_soon()
 
     def _has_others_first(self) -> bool:
         """Whether others are claimed, or about to be: their first lines come before last ones."""
@@ -299,6 +293,7 @@ class Executor:
             self._under_way -= 1
             if self._under_way == 0:
                 self._idle.set()
+            active.greenlet = None  # it may go, though the end is not in Redis yet
             if active.left is not None:
                 active.left.set()
 

@@ -156,6 +156,18 @@ class TestMakingWay:
         assert any(0 < number < 90 for number in left), "nobody came in between"
         assert 0 == left[-1]
 
+    def test_who_waits_for_them_waits_until_they_are_concluded(self, instance: Instance) -> None:
+        instance.start(3)
+        runs = instance.executor.active()
+        instance.executor.finishes.hold_back()
+        instance.end()
+        assert not instance.executor.join(runs, timeout=0)
+
+        instance.executor.finishes.let_go()
+        assert instance.executor.join(runs, timeout=10)
+        instance.executor.finishes.record(runs)
+        assert {Outcome.SUCCEEDED} == instance.outcomes(3)
+
     def test_on_a_busy_hub_all_are_concluded_at_once(
         self, instance: Instance, left: list[int]
     ) -> None:
