@@ -198,7 +198,7 @@ class Policies:
     @property
     def keeps_no_account(self) -> bool:
         """Whether one run makes good all due times that passed, however long ago."""
-        return self.misfire == "once" and self.grace is None
+        return self is DEFAULT or (self.misfire == "once" and self.grace is None)
 
     def may_run_on(self, host: str, tags: tuple[str, ...]) -> bool:
         """Whether an instance on `host` with these tags may run the job."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..job import JobDefinition
-from ..policies import DEFAULT
 from ..schedules import Schedule
 from ..store.answers import OF_REQUEST, Known
 
@@ -85,7 +84,7 @@ def ordinarily_due_ms(
         or known.touched is not None
         or known.abandoned_due_ms is not None
         or schedule.counts_from != "start"
-        or not (definition.policies is DEFAULT or definition.policies.keeps_no_account)
+        or not definition.policies.keeps_no_account
     ):
         return None
     return schedule.next_due_ms(max(last_ms, since_ms) if schedule.on_grid else last_ms)
