@@ -9,6 +9,7 @@ while it is suspended. It is captured at import, so that no test's frozen time s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -49,6 +50,8 @@ class RedisClock:
         self._offset_ms: float | None = None
         #: The same by the call that took least to get there.
         self._quickest_ms: float | None = None
+        #: What it is at least, by the answer that took least to come back.
+        self._surest_ms = -math.inf
         #: Trust second of the last answer.
         self._heard_at = 0.0
 
@@ -72,6 +75,16 @@ class RedisClock:
             return None
         return moment_ms - self.trust() * 1000 - self._quickest_ms
 
+    def reached_at(self, moment_ms: int) -> float:
+        """The trust second from which on Redis's clock shows `moment_ms` or more, for sure."""
+        return (moment_ms - self._surest_ms) / 1000
+
+    def surely_ms(self) -> float:
+        """What Redis's clock shows by now at least; what the injected one says counts at once."""
+        if self.injected_ms() is not None:
+            return math.inf
+        return self.trust() * 1000 + self._surest_ms
+
     def at_ms(self, sent_at: float) -> int | None:
         """What a script reads that is sent at that trust second."""
         injected = self.injected_ms()
@@ -86,14 +99,16 @@ class RedisClock:
         question, however long the call took and this process has stood still since.
 
         When to send the *next* call so that it arrives at a given time goes by the call that took
-        least to get there: one that comes a part of a millisecond early is refused.
+        least to get there: one that comes a part of a millisecond early is refused. And whether a
+        time has come goes by the answer that took least to come back: what that told had been so.
         """
         now = self.trust()
         self._offset_ms = most = redis_ms - sent_at * 1000
         least = redis_ms - now * 1000  # as if the answer had taken no time
         if self._quickest_ms is None:
-            self._quickest_ms = most
+            self._quickest_ms, self._surest_ms = most, least
         else:
-            drifted = self._quickest_ms + (now - self._heard_at) * 1000 * _MOST_DRIFT
-            self._quickest_ms = max(least, min(most, drifted))
+            drift = (now - self._heard_at) * 1000 * _MOST_DRIFT
+            self._quickest_ms = max(least, min(most, self._quickest_ms + drift))
+            self._surest_ms = min(most, max(least, self._surest_ms - drift))
         self._heard_at = now

@@ -10,6 +10,7 @@ import random
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import gevent
@@ -36,6 +37,7 @@ from .attempts import Attempts
 from .busy import turn_of_the_loop
 from .ends import End, described, traceback_of
 from .finishes import Finishes
+from .gate import Gate
 from .greenlets import RunGreenlets
 from .keeper import LeaseKeeper
 from .lines import RunLine, log_end
@@ -105,6 +107,7 @@ class Executor:
         #: What has ended, on its way to Redis.
         self.finishes = Finishes(store, self._active)
         self._greenlets = RunGreenlets(self._live)
+        self._gate = Gate(trust)
         self._draining = False
         #: The runs whose ends make way for others, and when they ended, in trust seconds.
         self._to_conclude: list[tuple[ActiveRun, End | None, float]] = []
@@ -128,8 +131,16 @@ class Executor:
         """Whether a run is under way here, or over and not yet recorded."""
         return run_id in self._active
 
-    def start(self, definition: JobDefinition, granted: Answer, trusted_until: float) -> ActiveRun:
-        """Run what an answer of Redis grants, in a greenlet of its own."""
+    def start(
+        self,
+        definition: JobDefinition,
+        granted: Answer,
+        trusted_until: float,
+        moment: float | None = None,
+    ) -> ActiveRun:
+        """Run what an answer of Redis grants, in a greenlet of its own, from trust second `moment`
+        on, if it is given.
+        """
         active = ActiveRun(definition, granted, trusted_until, self._here)
         if job_claimed.receivers:  # mostly nobody listens, and every run comes by
             self._notify(job_claimed, run=active.run)
@@ -140,8 +151,11 @@ class Executor:
         self._unbegun += 1
         # Its context is empty, so no request's `g` leaks into the run.
         hub = gevent.get_hub()
-        active.greenlet = self._greenlets.take(hub)
-        hub.loop.run_callback(active.greenlet.switch, active)
+        greenlet = active.greenlet = self._greenlets.take(hub)
+        if moment is None:
+            hub.loop.run_callback(greenlet.switch, active)
+        else:
+            self._gate.hold(partial(hub.loop.run_callback, greenlet.switch, active), moment)
         return active
 
     def prepare(self, number: int) -> None:

@@ -18,11 +18,12 @@ from .active import ActiveRun
 class RunGreenlet(greenlet):  # type: ignore[misc]  # greenlet has no types here
     """Where one run lives."""
 
-    __slots__ = ()
+    __slots__ = ("is_over",)
 
     def throw(self, *error: Any) -> Any:
         """As gevent's: a timeout that the job forgot strikes nobody once the run is over."""
-        return None if self.dead else super().throw(*error)
+        is_over = self.dead or getattr(self, "is_over", False)
+        return None if is_over else super().throw(*error)
 
 
 class RunGreenlets:
@@ -61,3 +62,6 @@ class RunGreenlets:
 
     def _wait(self, maker: greenlet) -> None:
         self._live(maker.switch())
+        # To end takes longer than to begin, for the stack is given back: others may begin first.
+        getcurrent().is_over = True
+        gevent.sleep(0)

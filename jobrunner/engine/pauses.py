@@ -6,30 +6,36 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-import gevent
-
 from ..clock import RedisClock
 from ..store.redis import RedisStore
 from .agenda import Agenda
 from .alarm import Alarm
 from .busy import BUSY, wait_here
+from .sizes import AHEAD
 from .spread import delay
+from .timely import TIMER_LATE
 
 #: The shortest pause, in seconds: the resolution of due times.
 _SHORTEST = 0.001
 
-#: So many seconds before something comes due its claims are put together, to be sent in time: a
-#: timer of the hub goes off up to a millisecond late. Each claim, and the greenlet of its run, take
-#: so many more. How many it will be is not known yet, but that it is no more than there are jobs.
-_AHEAD, _EACH, _MOST = 0.00125, 0.000_01, 100
+#: What comes due is claimed before its time, so that all is ready then. Each claim takes so many
+#: seconds here and in Redis. How many it will be is not known yet, but that it is no more than
+#: there are jobs, and than one call claims.
+_EACH, _MOST = 0.000_02, sum(AHEAD)
 
-#: But not after a shorter pause: for the rest of that time the hub goes round and round.
-_WORTH_IT = 0.05
+#: A call takes as long as the last one did; of one that took longer nothing is known.
+_LONGEST_CALL = 0.004
 
+#: So many milliseconds a claim may come before its time at most.
+AHEAD_MS = 10
 
-def turn(left: float) -> None:
-    """A turn of the hub, for `left` seconds are to pass: its timers are not fine enough."""
-    gevent.sleep(0)
+#: What comes due within so many seconds is claimed now: by the time that this takes it is not early
+#: by more than that.
+_NEAR = AHEAD_MS / 1000 - 0.001
+
+#: But not more often than each so many milliseconds: the hub goes round and round until the time
+#: has come.
+_SELDOM_MS = 50
 
 
 class Coming(NamedTuple):
@@ -37,7 +43,7 @@ class Coming(NamedTuple):
 
     #: The due time, in Redis's milliseconds.
     due_ms: int
-    #: The trust second at which to ask about it.
+    #: The trust second at which a question about it finds it due.
     at: float
 
 
@@ -60,9 +66,13 @@ class Pauses:
         # Seeded by the instance: workers forked from one master begin with the same global state.
         self._chance = Random(instance)
         self.alarm = Alarm()
-        #: What it sleeps for is due then; None: it does not sleep for anything that is known.
+        #: What comes due before that is a reason to wake; None: anything is.
         self._until_ms: float | None = None
         self._coming: Coming | None = None
+        #: What came the last time.
+        self._came_ms = 0
+        #: Seconds from the sending of the last call until its first answer was here.
+        self.call_took = 0.0
         #: By how much the last pause was longer than it was to be.
         self._late = 0.0
 
@@ -103,13 +113,10 @@ class Pauses:
         coming, self._coming = self._coming, None
         if coming is None:
             return None
-        is_near = 0 < coming.at - self._clock.trust() <= 2 * (_AHEAD + _EACH * _MOST)
-        return coming if is_near else None
-
-    def wait_for(self, coming: Coming) -> None:
-        """Until it is time to ask about it, to a part of a millisecond."""
-        while (left := coming.at - self._clock.trust()) > 0:
-            turn(left)
+        if not 0 < coming.at - self._clock.trust() < _NEAR:
+            return None
+        self._came_ms = coming.due_ms
+        return coming
 
     def _is_work_here(self) -> bool:
         now_ms, next_ms = self._clock.now_ms(), self._agenda.next_ms()
@@ -124,18 +131,25 @@ class Pauses:
             self._until_ms = None
             return seconds
         next_ms = self._agenda.next_ms()
-        self._until_ms = now_ms + seconds * 1000
+        waits = delay(self._chance, self._store.living, self._check_interval)
+        ahead = self._ahead(waits)
+        self._until_ms = now_ms + (seconds + ahead) * 1000
         if next_ms is not None:
             # Nothing that comes due after that is a reason to wake, though the delay is not over.
             self._until_ms = min(next_ms, self._until_ms)
-            until_due = max(_SHORTEST, (self._clock.ms_until(next_ms) or 0.0) / 1000)
-            waits = delay(self._chance, self._store.living, self._check_interval)
-            until_due += waits
-            # Who comes later by chance need not come to the millisecond; and how fast an injected
-            # clock goes nobody knows.
-            is_worth_it = until_due > _WORTH_IT and not waits and not self.is_hub_busy
-            if is_worth_it and self._clock.injected_ms() is None:
+            until_due = (self._clock.ms_until(next_ms) or 0.0) / 1000
+            is_soon = 0 <= next_ms - self._came_ms < _SELDOM_MS
+            if ahead and until_due > 0 and not is_soon:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
-                until_due -= _AHEAD + _EACH * min(len(self._agenda), _MOST)
-            seconds = min(seconds, until_due)
+                until_due -= ahead
+            seconds = min(seconds, max(_SHORTEST, until_due) + waits)
         return seconds
+
+    def _ahead(self, waits: float) -> float:
+        """How many seconds before something comes due it is claimed; 0: at its time."""
+        # Who comes later by chance need not come to the millisecond; and how fast an injected
+        # clock goes nobody knows.
+        if waits or self.is_hub_busy or self._clock.injected_ms() is not None:
+            return 0.0
+        claims = _EACH * min(len(self._agenda), _MOST)
+        return TIMER_LATE + claims + min(self.call_took, _LONGEST_CALL)

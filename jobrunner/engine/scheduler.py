@@ -31,16 +31,14 @@ from .due import LONG_AGO_MS
 from .executor import ActiveRun, Executor
 from .keeper import LeaseKeeper
 from .notices import Notices, parse_error
-from .pauses import Coming, Pauses
+from .pauses import AHEAD_MS, Coming, Pauses
 from .rolling import RollingLook
-from .sizes import LEAST, sizes
+from .sizes import AHEAD, LEAST, sizes
 from .tick import Answered, Tick
+from .timely import wait_until
 from .touches import Touches
 
 logger = logging.getLogger("jobrunner")
-
-#: Who wakes so many seconds late has stood still, or is in a very busy hub.
-_STOOD_STILL = 0.1
 
 
 class Scheduler:
@@ -77,8 +75,6 @@ class Scheduler:
         self._pauses = Pauses(
             self._agenda, store, clock, check_interval=check_interval, instance=instance
         )
-        #: Seconds from the sending of the last call until its answer was here.
-        self._call_took = 0.0
         self.is_stopping = False
         self._ticking = RLock()
         #: Asked before every claim; the hosting says no from the moment its server stops.
@@ -102,7 +98,7 @@ class Scheduler:
 
     def tick(self, *, everything: bool = False, coming: Coming | None = None) -> list[ActiveRun]:
         """One check now; of every job with `everything`. Returns the runs that it started. What is
-        `coming` in a moment it waits for.
+        `coming` in a moment is claimed now, and begins at its time.
 
         `StoreError` when Redis is away; then nothing was started, and a claim whose answer was
         lost is asked again with the same run id. When a part of a Cluster is away, so are its
@@ -166,10 +162,11 @@ class Scheduler:
         """
         tick = Tick(looks)
         try:
-            if coming is not None and not self._await(coming, tick):
-                return []
+            first = 0 if coming is None else self._ask_ahead(coming, tick)
+            if first and not self._goes_on():
+                return tick.started
             # Every job once, and again what turned out to be due: a bound, not an expectation.
-            for turn in range(2 * (len(self._agenda) // LEAST + 4)):
+            for turn in range(first, 2 * (len(self._agenda) // LEAST + 4)):
                 batches = self._next_batches(tick, turn)
                 if batches:
                     if turn > 0 or len(batches) > 1:
@@ -188,38 +185,42 @@ class Scheduler:
             self._ask_again(tick.without_answer())
         return tick.started
 
-    def _await(self, coming: Coming, tick: Tick) -> bool:
-        """Put together one call about what comes due in a moment, and what its runs take, and wait
-        for its time. False: by then this instance stops.
+    def _ask_ahead(self, coming: Coming, tick: Tick) -> int:
+        """Claim what comes due in a moment, as much as begins soon after one another, and return at
+        its time: what is more is asked about then. Returns how many calls were made.
         """
-        self._put_together(tick, 0, max(coming.due_ms, self._clock.now_ms() or 0))
-        self._executor.prepare(tick.claims_open)
-        self._pauses.wait_for(coming)
-        if self._clock.trust() - coming.at > _STOOD_STILL:
-            # Some may be too late by now to be run at all: put together anew.
-            self._ask_again(tick.without_answer())
-            tick.ready.clear()
-        return self._goes_on()
+        due_ms = max(coming.due_ms, self._clock.now_ms() or 0)
+        self._executor.finishes.hold_back()
+        calls = 0
+        for most in AHEAD:
+            self._put_together(tick, (most,), due_ms)
+            self._executor.prepare(tick.claims_open)
+            batches = tick.taken_for_a_call()
+            if not batches:
+                break
+            self._ask(batches, tick, ahead_ms=AHEAD_MS)
+            self._take_in_all(tick)
+            calls += 1
+        if calls:
+            wait_until(self._clock.trust, coming.at)
+        return calls
 
     def _next_batches(self, tick: Tick, turn: int) -> list[list[Entry]]:
         """What is asked together: what is due, and looks. The first time something is asked in any
         case: that tells the fleet that this instance lives.
         """
-        self._put_together(tick, turn, self._clock.now_ms() or 0)
+        # On a busy hub a call takes long, though its answer is waited for without a turn.
+        row = sizes(turn, math.inf if self._pauses.is_hub_busy else self._pauses.call_took)
+        self._put_together(tick, row, self._clock.now_ms() or 0)
         return tick.taken_for_a_call() or ([[]] if turn == 0 else [])
 
-    def _put_together(self, tick: Tick, turn: int, now_ms: int) -> None:
-        """The batches of one call about what is due at `now_ms`, behind those that are ready."""
-        for most in self._sizes(turn)[len(tick.ready) :]:
+    def _put_together(self, tick: Tick, row: tuple[int, ...], now_ms: int) -> None:
+        """The batches of one call about what is due at `now_ms`, of so many jobs at most."""
+        for most in row if self._store.takes_rows else (sum(row),):
             batch = self._batch(tick, most, now_ms)
             if not batch:
                 break
             tick.ready.append(batch)
-
-    def _sizes(self, turn: int) -> tuple[int, ...]:
-        # On a busy hub a call takes long, though its answer is waited for without a turn.
-        row = sizes(turn, math.inf if self._pauses.is_hub_busy else self._call_took)
-        return row if self._store.takes_rows else (sum(row),)
 
     def _follow_registry(self) -> None:
         since_ms = self._announcer.news()
@@ -259,7 +260,7 @@ class Scheduler:
                 self._learn(entry, entry.known, now_ms)
         return [entry for entry in claims if entry not in late]
 
-    def _ask(self, batches: list[list[Entry]], tick: Tick) -> None:
+    def _ask(self, batches: list[list[Entry]], tick: Tick, *, ahead_ms: int = 0) -> None:
         """One call. What the last one has answered is taken in while this one is on its way, and
         each of its batches while Redis is at the next.
         """
@@ -268,10 +269,10 @@ class Scheduler:
         tick.asked = batches.copy()
         meanwhile = None if tick.answered is None else partial(self._take_in_all, tick)
         try:
-            found = self._store.claim_in_a_row(asked, meanwhile)
+            found = self._store.claim_in_a_row(asked, meanwhile, ahead_ms=ahead_ms)
             for asks, answers in zip(asked, found, strict=True):
                 if asks is asked[0]:
-                    self._call_took = self._clock.trust() - sent_at
+                    self._pauses.call_took = self._clock.trust() - sent_at
                 # As of the question: this process may have stood still since, and a lease has not.
                 tick.answered = Answered(tick.asked.pop(0), asks, answers, sent_at)
                 if tick.asked:
@@ -290,6 +291,7 @@ class Scheduler:
         tick.answered = None
         as_of_ms = self._clock.at_ms(sent_at) or 0
         trusted_until = self._keeper.trusted_until(sent_at)
+        surely_ms = self._clock.surely_ms()
         for entry, ask, answer in zip(batch, asks, answers, strict=True):
             if isinstance(answer, StoreError):
                 tick.unanswered.append(entry)
@@ -300,8 +302,13 @@ class Scheduler:
             if answer.is_plain or self._is_granted(entry, answer, as_of_ms):
                 if entry.in_future:
                     self._notices.in_future(entry)
-                self._agenda.begin(entry, answer.known, as_of_ms)
-                tick.started.append(self._executor.start(entry.definition, answer, trusted_until))
+                known = answer.known
+                self._agenda.begin(entry, known, as_of_ms)
+                start_ms = known.last_ms or 0
+                moment = None if start_ms <= surely_ms else self._clock.reached_at(start_ms)
+                tick.started.append(
+                    self._executor.start(entry.definition, answer, trusted_until, moment)
+                )
         heard = zip(batch, answers, strict=True)
         self._touches.answered(e for e, answer in heard if not isinstance(answer, StoreError))
 

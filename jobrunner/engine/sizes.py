@@ -12,6 +12,10 @@ from __future__ import annotations
 #: The batches of the first call of a tick, and of all that follow.
 _ROWS = ((30, 70), (100, 100))
 
+#: How many jobs the calls claim that are made before their time. The sooner the first answer comes,
+#: the better is known what time it is for Redis.
+AHEAD = (10, 90)
+
 #: Those of a call where calls take long.
 _LARGE = (200, 200)
 

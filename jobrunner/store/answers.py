@@ -227,12 +227,13 @@ def answers_of(
         if type(one) is int:
             # Claimed by its schedule, and nothing else happened to the job since it was asked
             # about.
-            _, run_id, _, _, due_ms, _, before = ask
+            _, run_id, _, early_until_ms, due_ms, _, before = ask
             _, first_seen_ms, _, _, _, _, _, _, finished_ms, succeeded_ms, is_overdue, _ = (
                 before or _NOTHING
             )
             told = (
-                now_ms,
+                # Claimed before its time it starts at that.
+                now_ms if now_ms > early_until_ms else early_until_ms + 1,
                 first_seen_ms,
                 run_id,
                 lease_ms,

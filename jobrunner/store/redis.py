@@ -83,8 +83,11 @@ class RedisStore(Census):
         #: Told what people have touched, by each claim that hears of it.
         self.on_control: Callable[[Control], None] = lambda control: None
 
-    def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
+    def claim(self, asks: Sequence[Ask], *, ahead_ms: int = 0) -> list[Answer | StoreError]:
         """Claim each job for its run id, or look at it; at most `MAX_BATCH`, in one round trip.
+
+        A job that is due within `ahead_ms` may be claimed by now; its run starts at its time, as
+        the answer tells, and is not to begin before that.
 
         Also tells the fleet that this instance lives, the clock what time it is, `living` how
         many there are, and `on_control` what people have touched.
@@ -92,7 +95,7 @@ class RedisStore(Census):
         groups = self._grouped([ask.definition for ask in asks])
         groups.setdefault(self._home, ())
         batches = {
-            slot: self._claims_of([asks[i] for i in indexes], slot)
+            slot: self._claims_of([asks[i] for i in indexes], slot, ahead_ms)
             for slot, indexes in groups.items()
         }
         sent_at = self._clock.trust()
@@ -116,7 +119,11 @@ class RedisStore(Census):
         return self._replicas is None and self._servers.undivided
 
     def claim_in_a_row(
-        self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
+        self,
+        batches: Sequence[Sequence[Ask]],
+        meanwhile: Callable[[], object] | None = None,
+        *,
+        ahead_ms: int = 0,
     ) -> Iterator[list[Answer | StoreError]]:
         """Claim several batches, each as `claim` does, and give the answers of each as soon as
         they are there: they are sent one after the other, so that Redis is at the next while this
@@ -125,9 +132,9 @@ class RedisStore(Census):
         if len(batches) == 1:
             if meanwhile is not None:
                 meanwhile()
-            yield self.claim(batches[0])
+            yield self.claim(batches[0], ahead_ms=ahead_ms)
             return
-        sent = (self._claims_of(asks, self._home) for asks in batches)
+        sent = (self._claims_of(asks, self._home, ahead_ms) for asks in batches)
         sent_at = self._clock.trust()
         values = self._sent_in_a_row(scripts.claim, sent, meanwhile)
         for asks, value in zip(batches, values, strict=True):
@@ -244,7 +251,7 @@ class RedisStore(Census):
 
     # -- claims ------------------------------------------------------------------------------
 
-    def _claims_of(self, asks: Sequence[Ask], slot: int) -> Batch:
+    def _claims_of(self, asks: Sequence[Ask], slot: int, ahead_ms: int) -> Batch:
         """What the script takes that claims."""
         of_fleet = (self._fleet.instances, self._fleet.control) if slot == self._home else ()
         batch = Batch(
@@ -256,6 +263,7 @@ class RedisStore(Census):
                 self._history,
                 self._forget_after_ms,
                 self._control_read,
+                ahead_ms,
             ),
         )
         batch.add_jobs(

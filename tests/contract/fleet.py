@@ -119,9 +119,11 @@ class Fleet:
         run_id: str,
         last_ms: int | None = None,
         store: RedisStore | None = None,
+        *,
+        ahead_ms: int = 0,
     ) -> Answer:
         question = ask(definition, run_id, last_ms, abandoned=self.abandoned(definition))
-        (answer,) = (store or self.one).claim([question])
+        (answer,) = (store or self.one).claim([question], ahead_ms=ahead_ms)
         self._claimed[run_id] = answer.known
         return answer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -212,7 +213,8 @@ def test_a_claim(
     chance, ways = random.Random(seed), Ways(fleet, monkeypatch, "claim", "claim_plainly")
 
     def asked(known: Known) -> Ask:
-        fleet.now_ms = NOON + chance.choice([0, MINUTE, MINUTE + 1, MINUTE + 1, 2 * MINUTE])
+        moments = [0, MINUTE - 10, MINUTE - 5, MINUTE, MINUTE + 1, MINUTE + 1, 2 * MINUTE]
+        fleet.now_ms = NOON + chance.choice(moments)
         return Ask(
             purge,
             "run-1",
@@ -223,7 +225,8 @@ def test_a_claim(
             known,
         )
 
-    ways.compare(purge, chance, "", asked, fleet.one.claim)
+    # Of an instance that claims ahead, and of one that does not.
+    ways.compare(purge, chance, "", asked, partial(fleet.one.claim, ahead_ms=seed % 2 * 10))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -10,7 +10,7 @@ from jobrunner.run import Outcome, Run
 from jobrunner.schedules import Every
 
 from .ledger import JobRecord, RunRecord
-from .rules import A_MOMENT, unmoved
+from .rules import A_HAIR, A_MOMENT, unmoved
 
 if TYPE_CHECKING:
     from .process import Process
@@ -26,8 +26,19 @@ def check_beginning(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -
         watch.object_to(9, f"{name} begins while {process} drains")
     if record.active is not None and record.active.stop_reason is not None:
         watch.object_to(4, f"{name} begins, and was told to stop")
-    if record.repeats is None and not record.excused and run.attempt == 1:
-        _check_start(watch, job, record, run)
+    if run.attempt == 1:
+        _check_moment(watch, record, run)
+        if record.repeats is None and not record.excused:
+            _check_start(watch, job, record, run)
+
+
+def _check_moment(watch: Watch, record: RunRecord, run: Run) -> None:
+    """What is claimed before its time waits for that, by Redis's clock as it was at the claim; of
+    a process whose own clock is wrong it is not known how long it waits.
+    """
+    early = run.started_at - watch.world.redis.time()
+    if early > A_HAIR and watch.jumped_at < record.kept_at and record.process.hub.rate == 1.0:
+        watch.object_to(2, f"run {run.id} of {run.job} begins {early:.6f} s before it starts")
 
 
 def _check_start(watch: Watch, job: JobRecord, record: RunRecord, run: Run) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -87,12 +88,12 @@ def no_lease_left() -> Iterator[None]:
     """What is answered about a job that another one runs does not say when its lease ends."""
     real = RedisStore.claim
 
-    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Any]:
+    def claim(self: RedisStore, asks: Sequence[Ask], **how: Any) -> list[Any]:
         return [
             answer
             if answer.status in (Status.CLAIMED, Status.AGAIN)
             else answer._replace(known=answer.known._replace(lease_left_ms=10**9))
-            for answer in real(self, asks)
+            for answer in real(self, asks, **how)
         ]
 
     with patched(RedisStore, "claim", claim):
@@ -123,16 +124,23 @@ def new_id_each_time() -> Iterator[None]:
     """A claim is sent again under another run id, so that it cannot find itself."""
     real = RedisStore.claim
 
-    def claim(self: RedisStore, asks: Sequence[Ask]) -> list[Any]:
+    def claim(self: RedisStore, asks: Sequence[Ask], **how: Any) -> list[Any]:
         tries = self.__dict__.setdefault("tries", [])
         tries.append(0)
         number = len(tries)
         named = [
             ask._replace(run_id=f"{ask.run_id}.{number}") if ask.run_id else ask for ask in asks
         ]
-        return real(self, named)
+        return real(self, named, **how)
 
     with patched(RedisStore, "claim", claim):
+        yield
+
+
+@contextmanager
+def begun_when_claimed() -> Iterator[None]:
+    """What is claimed before its time begins at once."""
+    with patched(RedisClock, "surely_ms", lambda self: math.inf):
         yield
 
 
@@ -237,6 +245,7 @@ PLANTED: dict[str, Plant] = {
         near_future_is_due,
         token_by_counting,
         new_id_each_time,
+        begun_when_claimed,
         due_by_the_wall_clock,
         begins_without_trust,
         keeper_in_the_hub,

@@ -10,6 +10,9 @@ from .server import Holding
 #: Redis counts milliseconds; in seconds.
 A_MOMENT = 0.002
 
+#: What floating-point numbers of today's Unix seconds leave open.
+A_HAIR = 0.000_001
+
 
 def quarantined_until(holding: Holding, after: int) -> float:
     """Until when a job waits whose last runs were abandoned, in Redis's seconds."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import gevent
 
-from jobrunner.engine import pauses
+from jobrunner.engine import timely
 
 #: A moment's worth of pending callbacks; more is a loop that does not end.
 _MOST_ROUNDS = 10_000
@@ -148,11 +148,11 @@ class VirtualTime:
         hub = self._hub = gevent.get_hub()
         real = hub.loop
         hub.loop = self._loop = _Loop(real, self)
-        turn, pauses.turn = pauses.turn, gevent.sleep  # whose timers are as fine as need be
+        step, timely.step = timely.step, gevent.sleep  # whose timers are as fine as need be
         try:
             yield
         finally:
-            hub.loop, pauses.turn = real, turn
+            hub.loop, timely.step = real, step
 
 
 class _Loop:

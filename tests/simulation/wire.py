@@ -181,10 +181,10 @@ class Wire(CoreCommands):  # type: ignore[misc]
 class NotingStore(RedisStore):
     """The store, which says of each call what it is about."""
 
-    def claim(self, asks: Sequence[Ask]) -> list[Answer | StoreError]:
+    def claim(self, asks: Sequence[Ask], *, ahead_ms: int = 0) -> list[Answer | StoreError]:
         kind = "claim" if any(ask.run_id for ask in asks) else "look" if asks else "heartbeat"
         with _about(kind, [(ask.definition, ask.run_id) for ask in asks]):
-            return super().claim(asks)
+            return super().claim(asks, ahead_ms=ahead_ms)
 
     @property
     def takes_rows(self) -> bool:

@@ -10,6 +10,8 @@ from datetime import datetime
 import freezegun
 import pytest
 import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobrunner import clock
 from jobrunner.clock import RedisClock, trust_seconds
@@ -123,6 +125,50 @@ class TestRedisClock:
         assert 250 == pytest.approx(estimate.ms_until(1_700_000_010_250), abs=1e-3)
         estimate.heard(1_600_000_000_000, 100.25)
         assert 250 == pytest.approx(estimate.ms_until(1_600_000_000_250), abs=1e-3)
+
+    def test_whether_a_time_has_come_goes_by_the_answer_that_took_least_to_come_back(self) -> None:
+        now = 100.004
+        estimate = RedisClock(trust=lambda: now)
+        estimate.heard(1_700_000_000_000, 100.0)  # it may have taken 4 ms to come back
+        assert 1_700_000_000_000 == estimate.surely_ms()
+        now = 100.005
+        estimate.heard(1_700_000_000_004.5, 100.0045)  # half a millisecond at the most
+
+        assert 1_700_000_000_004.5 == estimate.surely_ms()
+        assert 100.0055 == pytest.approx(estimate.reached_at(1_700_000_000_005), abs=1e-6)
+        now = 100.105
+        estimate.heard(1_700_000_000_100, 100.0995)  # 5 ms: the one before knew better
+        # But the clocks may have gone apart by a tenth of a millisecond.
+        assert 1_700_000_000_104.4 == pytest.approx(estimate.surely_ms(), abs=1e-3)
+
+    def test_it_has_not_come_before_the_first_answer_and_has_by_an_injected_clock(self) -> None:
+        assert RedisClock().surely_ms() < 0
+        assert RedisClock(lambda: lambda: 12.5).surely_ms() > 1e15
+
+    def test_nor_any_more_when_redis_s_clock_went_back(self) -> None:
+        estimate = RedisClock(trust=lambda: 100.0)
+        estimate.heard(1_700_000_000_000, 100.0)
+        estimate.heard(1_600_000_000_000, 100.0)
+
+        assert 1_600_000_000_000 == estimate.surely_ms()
+
+    @given(
+        rate=st.floats(0.9991, 1.0009),
+        answers=st.lists(st.tuples(*[st.floats(0, 0.01)] * 2, st.floats(0, 3)), min_size=1),
+    )
+    def test_it_is_never_said_to_have_come_too_early(
+        self, rate: float, answers: list[tuple[float, float, float]]
+    ) -> None:
+        """Whatever the calls and the answers take, and however the two clocks go apart."""
+        now = 0.0
+        estimate = RedisClock(trust=lambda: now)
+        for there, back, pause in answers:
+            sent_at = now
+            estimate_said = (now + there) * rate * 1000
+            now += there + back
+            estimate.heard(estimate_said, sent_at)
+            assert estimate.surely_ms() <= now * rate * 1000 + 1e-6
+            now += pause
 
     def test_an_answer_to_a_call_that_stood_still_before_it_left_is_as_of_that_answer(self) -> None:
         now = 100.0

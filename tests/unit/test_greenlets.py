@@ -38,6 +38,11 @@ class Runs:
         hub.loop.run_callback(one.switch, run)
         return one
 
+    def let_end(self) -> None:
+        """Who may end has ended."""
+        gevent.sleep(0)  # their last lines
+        gevent.sleep(0)  # and the way out of those that were prepared
+
     def _live(self, run: Any) -> None:
         self.lived.append((run, getcurrent()))
         self.found.append((said.get(), getattr(self.mine, "word", "nothing")))
@@ -56,7 +61,7 @@ def test_each_run_has_one_of_its_own_prepared_or_not(runs: Runs) -> None:
     assert [] == runs.lived
 
     started = [runs.start(n) for n in range(5)]
-    gevent.sleep(0)
+    runs.let_end()
 
     assert list(enumerate(started)) == runs.lived
     assert 5 == len(set(started))
@@ -83,8 +88,44 @@ def test_they_may_wait_for_something(runs: Runs) -> None:
     assert not any(one.dead for one in started)
 
     runs.may_end.set()
-    gevent.sleep(0)
+    runs.let_end()
     assert all(one.dead for one in started)
+
+
+def test_those_that_were_prepared_end_after_others_have_begun(runs: Runs) -> None:
+    runs.greenlets.prepare(2)
+    first, second = runs.start(1), runs.start(2)
+    runs.start(3)  # has a greenlet that was not prepared
+    gevent.sleep(0)
+
+    assert [1, 2, 3] == [run for run, _ in runs.lived]
+    assert not first.dead
+    assert not second.dead
+
+
+def test_what_a_run_forgot_strikes_it_no_more_once_it_is_over(runs: Runs) -> None:
+    runs.greenlets.prepare(1)
+    started = runs.start(1)
+    gevent.sleep(0)
+    assert not started.dead
+
+    assert started.throw(gevent.Timeout(1)) is None
+    assert not started.dead
+    runs.let_end()
+    assert started.dead
+    assert started.throw(gevent.Timeout(1)) is None
+
+
+def test_and_does_before(runs: Runs) -> None:
+    runs.may_end.clear()
+    runs.greenlets.prepare(1)
+    started = runs.start(1)
+    gevent.sleep(0)
+
+    gevent.get_hub().loop.run_callback(started.throw, gevent.GreenletExit())
+    gevent.sleep(0)
+
+    assert started.dead
 
 
 def test_those_that_found_no_run_are_there_the_next_time(runs: Runs) -> None:

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from jobrunner.clock import Clock, RedisClock
-from jobrunner.engine import pauses
 from jobrunner.engine.agenda import Agenda, Entry
-from jobrunner.engine.pauses import Pauses
+from jobrunner.engine.pauses import AHEAD_MS, Pauses
 
 from .agendas import NOON, agenda_of, job
 
 #: Seconds, and ms.
 CHECK, CHECK_MS = 10.0, 10_000
 
-#: So many seconds before something is due it wakes, and waits for the rest of them.
-AHEAD = 0.00127
+#: So many seconds before something is due it wakes, to claim it.
+AHEAD = 0.00129
 
 
 class Sleeper:
@@ -99,7 +98,7 @@ class TestHowLong:
         loop.due_in("a", 2500)
         assert [2.5 - AHEAD] == loop.sleep()
 
-    def test_and_the_longer_before_that_the_more_is_to_be_put_together(self) -> None:
+    def test_and_the_longer_before_that_the_more_is_to_be_claimed(self) -> None:
         slept = []
         for number in (2, 100, 300):
             loop = Loop()
@@ -107,7 +106,22 @@ class TestHowLong:
             loop.agenda.take_due(NOON, number, number)
             loop.due_in("job 1", 2500)
             slept += loop.sleep()
-        assert [2.5 - 0.00127, 2.5 - 0.00225, 2.5 - 0.00225] == slept
+        assert [2.5 - 0.00129, 2.5 - 0.00325, 2.5 - 0.00325] == slept
+
+    def test_and_the_longer_a_call_takes(self) -> None:
+        slept = []
+        for took in (0.001, 0.004, 1.0):
+            loop = Loop()
+            loop.pauses.call_took = took
+            loop.due_in("a", 2500)
+            slept += loop.sleep()
+        assert [2.5 - AHEAD - 0.001, 2.5 - AHEAD - 0.004, 2.5 - AHEAD - 0.004] == slept
+
+    def test_and_never_longer_than_a_claim_may_come_before_its_time(self) -> None:
+        loop = Loop()
+        loop.agenda.sync((job(f"job {n}") for n in range(300)), {})
+        loop.pauses.call_took = 1.0
+        assert AHEAD < loop.pauses._ahead(0.0) < AHEAD_MS / 1000 - 0.002
 
     def test_for_the_check_interval_at_most(self) -> None:
         loop = Loop()
@@ -210,27 +224,50 @@ class TestWhatWakes:
 
 
 class TestComing:
-    def test_what_it_woke_for_is_waited_for_to_its_very_time(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_it_woke_for_is_claimed_before_its_time(self) -> None:
         loop = Loop()
         loop.due_in("a", 5000)
         loop.sleep()
-        monkeypatch.setattr(pauses, "turn", lambda left: loop.pass_(0.0001))
 
-        coming = loop.pauses.coming()
-        assert coming is not None
-        assert NOON + 5000 == coming.due_ms
-        loop.pauses.wait_for(coming)
-
-        assert 5.0 <= loop.sleeper.now < 5.0002
+        assert (NOON + 5000, pytest.approx(5.0)) == loop.pauses.coming()
         assert loop.pauses.coming() is None  # one pause, one time
+
+    def test_so_is_what_comes_due_a_moment_after_the_longest_pause(self) -> None:
+        for ms in (CHECK_MS - 1, CHECK_MS, CHECK_MS + 1, CHECK_MS + 5):
+            loop = Loop()
+            loop.due_in("a", ms)
+            (slept,) = loop.sleep()
+
+            assert CHECK - 0.003 < slept <= CHECK
+            assert (NOON + ms, pytest.approx(ms / 1000)) == loop.pauses.coming()
+
+    def test_also_when_it_becomes_known_during_that_pause(self) -> None:
+        loop = Loop()
+        loop.sleeper.meanwhile = [(1.0, lambda: loop.due_in("a", CHECK_MS + 1))]
+        loop.sleep()
+
+        assert (NOON + CHECK_MS + 1, pytest.approx(CHECK + 0.001)) == loop.pauses.coming()
+
+    def test_again_when_redis_s_clock_has_gone_back(self) -> None:
+        loop = Loop()
+        loop.pauses._came_ms = NOON + 3_600_000
+        loop.due_in("a", 5000)
+        loop.sleep()
+
+        assert loop.pauses.coming() is not None
 
     def test_nothing_is_when_it_woke_too_late(self) -> None:
         loop = Loop()
         loop.due_in("a", 5000)
         loop.sleep()
         loop.pass_(0.0015)
+
+        assert loop.pauses.coming() is None
+
+    def test_nor_what_is_due_already(self) -> None:
+        loop = Loop()
+        loop.due_in("a", -5)
+        loop.sleep()
 
         assert loop.pauses.coming() is None
 
@@ -244,9 +281,12 @@ class TestComing:
 
     def test_nor_where_one_due_time_follows_close_upon_another(self) -> None:
         loop = Loop()
-        loop.due_in("a", 20)
+        loop.due_in("a", 5000)
+        loop.sleep()
+        assert loop.pauses.coming() is not None
+        loop.due_in("a", 5020)
 
-        assert [0.02] == loop.sleep()
+        assert 5.020 - loop.sleeper.now == pytest.approx(loop.sleep()[-1], abs=1e-6)
         assert loop.pauses.coming() is None
 
     def test_nor_in_a_fleet_where_chance_says_who_comes_first(self) -> None:

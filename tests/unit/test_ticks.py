@@ -8,12 +8,14 @@ import gevent
 import pytest
 
 from jobrunner import StoreError
-from jobrunner.engine.pauses import Coming
-from jobrunner.engine.sizes import sizes
+from jobrunner.engine import timely
+from jobrunner.engine.pauses import AHEAD_MS, Coming
+from jobrunner.engine.sizes import AHEAD, sizes
+from jobrunner.store.answers import Known
 from jobrunner.store.redis import MAX_BATCH
 
 from .agendas import MINUTE, NOON
-from .ticking import Fleet, due_first
+from .ticking import LEASE_MS, Fleet, due_first
 
 
 class TestWhatIsDue:
@@ -175,41 +177,112 @@ def test_what_is_too_late_to_be_claimed_is_looked_at_once() -> None:
 
 
 class TestComing:
-    def test_is_put_together_before_its_time_and_asked_about_then(self) -> None:
+    """What comes due in a moment: claimed before its time, and begun at it."""
+
+    #: In trust seconds, when what was last run at noon is due, and what is claimed before that.
+    AT = (MINUTE + 1) / 1000
+    BEFORE = AT - 0.004
+    COMING = Coming(NOON + MINUTE + 1, AT)
+
+    @pytest.fixture
+    def fleet(self, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+        """It has no jobs yet, and waits in no time."""
         fleet = Fleet(0)
-        fleet.register("job", NOON)
-        fleet.trust = MINUTE / 1000 - 0.001
-        fleet.scheduler.tick()
+        monkeypatch.setattr(timely, "step", fleet.pass_)
+        fleet.trust = self.BEFORE
+        return fleet
+
+    def with_jobs(self, fleet: Fleet, number: int) -> None:
+        """So many, due at the same time."""
+        for n in range(number):
+            fleet.register(f"job {n}", NOON)
+        fleet.trust -= 1
+        fleet.scheduler.tick()  # hears of them
+        fleet.trust += 1
         fleet.forget()
+
+    def test_is_claimed_before_its_time_and_begins_at_it(self, fleet: Fleet) -> None:
+        self.with_jobs(fleet, 3)
         asked_at: list[float] = []
         fleet.on_claim = lambda: asked_at.append(fleet.trust)
 
-        fleet.waits_for_coming()
-        fleet.scheduler.tick(coming=Coming(NOON + MINUTE + 1, MINUTE / 1000 + 0.001))
+        fleet.scheduler.tick(coming=self.COMING)
 
-        assert ["job"] == [run.job for run in fleet.runs]
-        assert [MINUTE / 1000 + 0.001] == asked_at
-        assert "prepare 1" == fleet.events[0]
+        assert ["job 0", "job 1", "job 2"] == [run.job for run in fleet.runs]
+        assert [self.BEFORE] == asked_at
+        assert [pytest.approx(self.AT)] * 3 == fleet.moments
+        assert {(NOON + MINUTE + 1) / 1000} == {run.started_at for run in fleet.runs}
+        assert self.AT <= fleet.trust, "what else is due then is asked about in the same tick"
+        assert "prepare 3" == fleet.events[1]
 
-    def test_is_left_when_the_instance_stops_meanwhile(self) -> None:
-        fleet = Fleet(3)
-        fleet.waits_for_coming(lambda: setattr(fleet.scheduler, "is_stopping", True))
-        fleet.scheduler.tick(coming=Coming(NOON + 3 * MINUTE, fleet.trust + 0.001))
-        assert [] == fleet.calls
+    def test_the_first_call_is_small_and_more_than_the_second_takes_waits_for_its_time(
+        self, fleet: Fleet
+    ) -> None:
+        self.with_jobs(fleet, 150)
+        fleet.scheduler.tick(coming=self.COMING)
 
-        fleet.scheduler.is_stopping = False
+        first, second = AHEAD
+        assert [first, second, 150 - first - second] == [len(call) for call in fleet.calls]
+        assert [AHEAD_MS, AHEAD_MS, 0] == fleet.ahead
+        assert [True] * 100 + [False] * 50 == [moment is not None for moment in fleet.moments]
+        assert 150 == len({run.job for run in fleet.runs})
+
+    def test_what_is_due_already_begins_at_once(self, fleet: Fleet) -> None:
+        fleet.register("late", NOON - MINUTE)
+        self.with_jobs(fleet, 1)
+        fleet.known["late"] = fleet.known["late"]._replace(last_ms=NOON - MINUTE, running=None)
+        fleet.scheduler.look_at("late")
+
+        fleet.scheduler.tick(coming=self.COMING)
+
+        moments = {run.job: m for run, m in zip(fleet.runs, fleet.moments, strict=True)}
+        assert {"late": None, "job 0": pytest.approx(self.AT)} == moments
+
+    def test_an_answer_that_came_late_begins_what_it_grants_at_once(self, fleet: Fleet) -> None:
+        self.with_jobs(fleet, 1)
+        fleet.call_takes = 0.2
+
+        fleet.scheduler.tick(coming=self.COMING)
+
+        assert [None] == fleet.moments
+
+    def test_a_lost_answer_that_is_asked_for_again_begins_nothing_sooner(
+        self, fleet: Fleet
+    ) -> None:
+        self.with_jobs(fleet, 1)
+        fleet.fails_at = {1}
+        with pytest.raises(StoreError):
+            fleet.scheduler.tick(coming=self.COMING)
+        (asked,) = fleet.calls[0]
+        fleet.known["job 0"] = Known(NOON + MINUTE + 1, NOON, asked.run_id, LEASE_MS)
+        fleet.trust, fleet.says_again = self.BEFORE + 0.001, True
+
         fleet.scheduler.tick()
-        assert due_first(3) == [run.job for run in fleet.runs]
 
-    def test_is_put_together_anew_by_who_stood_still_meanwhile(self) -> None:
-        fleet = Fleet(1)
-        fleet.trust = 50.0
+        assert [pytest.approx(self.AT)] == fleet.moments
+
+    def test_nothing_more_is_claimed_by_who_stops_meanwhile(self, fleet: Fleet) -> None:
+        self.with_jobs(fleet, 150)
+        fleet.on_claim = lambda: setattr(fleet.scheduler, "is_stopping", True)
+
+        fleet.scheduler.tick(coming=self.COMING)
+
+        assert [AHEAD_MS, AHEAD_MS] == fleet.ahead
+
+    def test_where_nothing_is_to_be_claimed_the_tick_is_as_any_other(self, fleet: Fleet) -> None:
+        self.with_jobs(fleet, 1)
+        fleet.free_slots = 0
+
+        fleet.scheduler.tick(coming=self.COMING)
+
+        assert [] == fleet.runs
+        assert [0] == fleet.ahead
+
+    def test_who_stood_still_meanwhile_knows_what_is_too_late_by_now(self, fleet: Fleet) -> None:
         fleet.register("with grace", NOON, grace=30)
-        fleet.scheduler.tick()
-        fleet.forget()
-        fleet.trust = 60.0
+        self.with_jobs(fleet, 1)
+        fleet.trust = self.AT + 40
 
-        fleet.waits_for_coming(late_by=40)
-        fleet.scheduler.tick(coming=Coming(NOON + MINUTE + 1, 60.001))
+        fleet.scheduler.tick(coming=self.COMING)
 
         assert ["job 0"] == [run.job for run in fleet.runs]

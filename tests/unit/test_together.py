@@ -185,11 +185,11 @@ class TestRequests:
         store = two.state.instance().store
         real, calls = store.claim, list[int]()
 
-        def claim(asks: Any) -> Any:
+        def claim(asks: Any, **how: Any) -> Any:
             calls.append(len(asks))
             if len(calls) == 2:
                 raise StoreError("Redis is away")
-            return real(asks)
+            return real(asks, **how)
 
         monkeypatch.setattr(store, "claim", claim)
         with pytest.raises(StoreError):
@@ -208,11 +208,11 @@ class TestRequests:
         store = two.state.instance().store
         real, calls = store.claim, list[int]()
 
-        def claim(asks: Any) -> Any:
+        def claim(asks: Any, **how: Any) -> Any:
             calls.append(len(asks))
             if len(calls) == 2:
                 raise StoreError("Redis is away")
-            return real(asks)
+            return real(asks, **how)
 
         monkeypatch.setattr(store, "claim", claim)
         with pytest.raises(StoreError):

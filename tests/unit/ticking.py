@@ -8,7 +8,6 @@ from typing import Any
 
 from jobrunner import StoreError, every
 from jobrunner.clock import RedisClock
-from jobrunner.engine.pauses import Coming
 from jobrunner.engine.scheduler import Scheduler
 from jobrunner.job import FunctionJob, JobDefinition
 from jobrunner.registry import Registry
@@ -33,7 +32,11 @@ class Fleet:
         self.events: list[Any] = []
         self.on_over: Any = None
         self.calls: list[Sequence[Ask]] = []
+        #: By how many milliseconds each of them may come before its time.
+        self.ahead: list[int] = []
         self.runs: list[Run] = []
+        #: When each of them is to begin, in trust seconds; None: at once.
+        self.moments: list[float | None] = []
         self.call_takes = 0.0
         self.fails_at: set[int] = set()
         self.fails_with: BaseException = StoreError("this Redis is away")
@@ -70,20 +73,12 @@ class Fleet:
         self.known[name] = Known(last_ms, NOON, None, 0)
 
     def forget(self) -> None:
-        self.calls.clear()
-        self.events.clear()
-        self.runs.clear()
+        for noted in (self.calls, self.ahead, self.events, self.runs, self.moments):
+            noted.clear()
 
-    def waits_for_coming(
-        self, meanwhile: Callable[[], object] = lambda: None, *, late_by: float = 0.0
-    ) -> None:
-        """Waiting for what is coming takes no time of the test's, whatever it takes of others'."""
-
-        def wait_for(coming: Coming) -> None:
-            meanwhile()
-            self.trust = coming.at + late_by
-
-        self.scheduler._pauses.wait_for = wait_for  # type: ignore[method-assign]
+    def pass_(self, seconds: float) -> None:
+        """Time passes."""
+        self.trust += seconds
 
     def asked(self) -> list[str]:
         return [ask.definition.name for call in self.calls for ask in call]
@@ -95,29 +90,34 @@ class Fleet:
 
     def introduce(self, *who: object) -> None: ...
 
-    def claim(self, asks: Sequence[Ask]) -> list[Answer]:
+    def claim(self, asks: Sequence[Ask], *, ahead_ms: int = 0) -> list[Answer]:
         self.calls.append(asks)
+        self.ahead.append(ahead_ms)
         self.events.append(len(asks))
         self.trust += self.call_takes
         self.on_claim()
         if len(self.calls) in self.fails_at:
             raise self.fails_with
-        return [self.answer(ask) for ask in asks]
+        return [self.answer(ask, ahead_ms) for ask in asks]
 
     takes_rows = True
 
     def claim_in_a_row(
-        self, batches: Sequence[Sequence[Ask]], meanwhile: Callable[[], object] | None = None
+        self,
+        batches: Sequence[Sequence[Ask]],
+        meanwhile: Callable[[], object] | None = None,
+        *,
+        ahead_ms: int = 0,
     ) -> Iterator[list[Answer]]:
         if meanwhile is not None:
             meanwhile()
         for asks in batches:
-            yield self.claim(asks)
+            yield self.claim(asks, ahead_ms=ahead_ms)
 
     def give_back(self, claims: Sequence[object]) -> list[bool]:
         return [False] * len(claims)
 
-    def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: Ask, ahead_ms: int) -> Answer:
         name = ask.definition.name
         known = self.known[name]
         if self.says_again:
@@ -127,7 +127,10 @@ class Fleet:
         if not ask.run_id:
             return Answer(Status.DUE, known, None, 0, 0, "")
         now_ms = NOON + int(self.trust * 1000)
-        known = self.known[name] = Known(now_ms, NOON, ask.run_id, LEASE_MS)
+        start_ms = max(now_ms, ask.early_until_ms + 1)
+        if start_ms > now_ms + ahead_ms:
+            return Answer(Status.EARLY, known, None, 0, 0, "")
+        known = self.known[name] = Known(start_ms, NOON, ask.run_id, LEASE_MS)
         return Answer(Status.CLAIMED, known, None, 1, ask.due_ms, "")
 
     # -- and for its executor, and what has ended there
@@ -141,7 +144,9 @@ class Fleet:
     def active(self) -> list[Any]:
         return []
 
-    def start(self, definition: JobDefinition, answer: Answer, trusted_until: float) -> Run:
+    def start(
+        self, definition: JobDefinition, answer: Answer, trusted_until: float, moment: float | None
+    ) -> Run:
         known = answer.known
         assert known.running is not None
         assert known.last_ms is not None
@@ -151,6 +156,7 @@ class Fleet:
         )
         self.free_slots -= 1
         self.runs.append(run)
+        self.moments.append(moment)
         return run
 
     def prepare(self, number: int) -> None:

@@ -6,6 +6,8 @@
 -- ARGV  1 injected clock in ms, or ''   2 lease in ms   3 instance   4 history limit
 --       5 ms after which an unseen instance is forgotten
 --       6 the id of the newest entry of the control stream that the instance has read, or ''
+--       7 by how many ms a claim may come before its time (its run starts at that time, and its
+--       instance waits for it)
 --       then for each job, in one argument and parted by blanks:
 --       run id (nothing: only look), the version it was computed from (the last start in ms, '-':
 --       none; with '/N/WHEN' where runs were abandoned: N in a row, the last at that ms; with
@@ -38,7 +40,7 @@ local ASK = '^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*) (.*)$'
 local now_ms, micros = clocks(ARGV[1])
 local now, now_seconds, micros_text = text(now_ms), text(math.floor(now_ms / 1000)), text(micros)
 local lease_ms, instance, history_limit = ARGV[2], ARGV[3], ARGV[4]
-local lease_left = tonumber(lease_ms)
+local lease_left, ahead_ms = tonumber(lease_ms), tonumber(ARGV[7])
 
 -- A write in every claim, a mere look too: a Redis that takes no writes must not seem well.
 local first = #KEYS % 4
@@ -136,14 +138,14 @@ local function take_note(keys, job, note)
   return note
 end
 
-local function claim(keys, job, run, due_ms)
+local function claim(keys, job, run, due_ms, start_ms)
   -- What is repeated was served when it was claimed first, or was out of turn.
   local of_schedule, request = due_ms >= 0 and due_ms ~= job.abandoned_due_ms, ''
   if due_ms == OF_REQUEST then
     request = job.trigger
   end
   if due_ms <= 0 then
-    due_ms = now_ms
+    due_ms = start_ms
   end
   local due, token = text(due_ms), micros_text
   if job.token >= micros then
@@ -152,7 +154,7 @@ local function claim(keys, job, run, due_ms)
   else
     job.token = micros
   end
-  local set, gone = { 'run', run, 'instance', instance, 'token', token, 'last_ms', now,
+  local set, gone = { 'run', run, 'instance', instance, 'token', token, 'last_ms', text(start_ms),
     'due_ms', due, 'before', before_words(job.k or '', job.refined, job.due_ms,
       job.served_ms and text(job.served_ms) or '', job.abandoned_run,
       job.abandoned_due_ms and text(job.abandoned_due_ms) or '', request) }, {}
@@ -173,9 +175,9 @@ local function claim(keys, job, run, due_ms)
     gone[#gone + 1], gone[#gone + 2] = 'abandoned_run', 'abandoned_due_ms'
   end
   write(keys.state, set, gone)
-  call('SET', keys.k, now_seconds)
+  call('SET', keys.k, text(math.floor(start_ms / 1000)))
   call('SET', keys.lease, run, 'PX', lease_ms)
-  job.last_ms, job.run, job.lease_left = now_ms, run, lease_left
+  job.last_ms, job.run, job.lease_left = start_ms, run, lease_left
   job.abandoned_due_ms = nil
   return due_ms
 end
@@ -238,10 +240,14 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
     end
     return answer('held')
   end
+  local start_ms = now_ms
   if due_ms >= 0 then
     local paused = is_paused(keys, job)
     if now_ms <= early_until_ms then
-      return answer('early')
+      start_ms = early_until_ms + 1
+      if run == '' or paused or start_ms > now_ms + ahead_ms then
+        return answer('early')
+      end
     end
     if paused then
       if noted == '' then
@@ -253,7 +259,7 @@ local function decide(keys, run, computed_from, early_until_ms, due_ms, note)
   if run == '' then
     return answer('due')
   end
-  local due = claim(keys, job, run, due_ms)
+  local due = claim(keys, job, run, due_ms, start_ms)
   return answer('claimed', job.token, due)
 end
 
@@ -266,8 +272,9 @@ local function claim_plainly(k, state, lease, run, computed_from, early_until_ms
     'paused', 'trigger', 'cancel')
   local last_ms, due_before, served = job[1], whole(job[3]), whole(job[4] or '0')
   local token, runs, given_back = whole(job[5]), whole(job[7] or '0'), job[8]
+  local start_ms = math.max(now_ms, early_until_ms + 1)
   if last_ms ~= computed_from or (job[2] or '') ~= '' or not (due_before and served and token
-      and runs and whole(job[6])) or token >= micros or now_ms <= early_until_ms or due_ms <= 0
+      and runs and whole(job[6])) or token >= micros or start_ms > now_ms + ahead_ms or due_ms <= 0
       or job[9] or job[10] or job[11] or job[12] or job[13] or job[14] or job[15]
       or given_back and find(' ' .. given_back .. ' ', ' ' .. run .. ' ', 1, true) then
     return nil
@@ -276,10 +283,14 @@ local function claim_plainly(k, state, lease, run, computed_from, early_until_ms
   if not names_second(last, last_ms) then
     return nil
   end
-  call('HSET', state, 'run', run, 'instance', instance, 'token', micros_text, 'last_ms', now,
+  local start, second = now, now_seconds
+  if start_ms > now_ms then
+    start, second = text(start_ms), text(math.floor(start_ms / 1000))
+  end
+  call('HSET', state, 'run', run, 'instance', instance, 'token', micros_text, 'last_ms', start,
     'due_ms', due_ms, 'served_ms', due_ms, 'runs', runs + 1, 'before',
     last .. '\n' .. last_ms .. '\n' .. due_before .. '\n' .. (job[4] and served or '') .. '\n\n\n')
-  call('SET', k, now_seconds)
+  call('SET', k, second)
   call('SET', lease, run, 'PX', lease_ms)
   return micros
 end
@@ -288,7 +299,7 @@ local answers = { micros, now_ms, first == 2 and control_since(KEYS[2], ARGV[6])
 for i = 0, (#KEYS - first) / 4 - 1 do
   local at = first + 4 * i
   local k, state, lease = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
-  local run, computed_from, early_until_ms, due_ms, note = match(ARGV[i + 7], ASK)
+  local run, computed_from, early_until_ms, due_ms, note = match(ARGV[i + 8], ASK)
   early_until_ms, due_ms = tonumber(early_until_ms), tonumber(due_ms)
   answers[i + 5] = run ~= '' and note == ''
       and claim_plainly(k, state, lease, run, computed_from, early_until_ms, due_ms)

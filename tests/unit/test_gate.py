@@ -1,0 +1,134 @@
+"""What is claimed before its time waits for it. Time is the test's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+import pytest
+
+from jobrunner.engine import timely
+from jobrunner.engine.busy import turn_of_the_loop
+from jobrunner.engine.gate import Gate
+from jobrunner.engine.timely import TIMER_LATE, wait_until
+
+
+class Watch:
+    """A clock that goes on by a thousandth at each step of whoever waits."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.begun: list[tuple[str, float]] = []
+        #: What happens at the next step.
+        self.happens: Callable[[], object] = lambda: None
+
+    def step(self, left: float) -> None:
+        self.now += 0.001
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        gevent.sleep(0)
+
+    def begin(self, name: str) -> Callable[[], object]:
+        return lambda: self.begun.append((name, round(self.now, 6)))
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(timely, "step", watch.step)
+    return watch
+
+
+@pytest.fixture
+def gate(watch: Watch) -> Gate:
+    return Gate(lambda: watch.now)
+
+
+def wait_for_all(watch: Watch, number: int) -> None:
+    for _ in range(1000):
+        if len(watch.begun) == number:
+            return
+        gevent.sleep(0)
+    raise AssertionError(f"{watch.begun} have begun")
+
+
+def test_all_begin_at_their_moment_in_order(watch: Watch, gate: Gate) -> None:
+    for name in "abc":
+        gate.hold(watch.begin(name), 100.005)
+    assert [] == watch.begun
+
+    wait_for_all(watch, 3)
+    assert ["a", "b", "c"] == [name for name, _ in watch.begun]
+    assert all(100.005 <= at < 100.007 for _, at in watch.begun)
+
+
+def test_none_begins_before_its_own_moment(watch: Watch, gate: Gate) -> None:
+    gate.hold(watch.begin("a"), 100.003)
+    watch.happens = lambda: gate.hold(watch.begin("b"), 100.008)
+
+    wait_for_all(watch, 2)
+    assert all(100.008 <= at < 100.010 for _, at in watch.begun)
+
+
+def test_an_earlier_moment_makes_nobody_else_begin_sooner(watch: Watch, gate: Gate) -> None:
+    gate.hold(watch.begin("a"), 100.008)
+    watch.happens = lambda: gate.hold(watch.begin("b"), 100.003)
+
+    wait_for_all(watch, 2)
+    assert all(100.008 <= at < 100.010 for _, at in watch.begun)
+
+
+def test_it_opens_again_and_again(watch: Watch, gate: Gate) -> None:
+    gate.hold(watch.begin("a"), 100.003)
+    wait_for_all(watch, 1)
+    gate.hold(watch.begin("b"), 101.0)
+
+    wait_for_all(watch, 2)
+    assert ("b", pytest.approx(101.0, abs=0.0011)) == watch.begun[1]
+
+
+def test_a_moment_that_is_over_is_not_waited_for(watch: Watch, gate: Gate) -> None:
+    gate.hold(watch.begin("a"), 99.0)
+    gevent.sleep(0)
+    assert [("a", 100.0)] == watch.begun
+
+
+class TestWaitUntil:
+    def test_the_most_of_it_is_a_timer_s_and_the_rest_turns_of_the_loop(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now, slept, turns = [0.0], [], []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            now[0] += seconds + 0.0008  # as late as such timers are
+
+        def turn() -> None:
+            turns.append(now[0])
+            now[0] += 0.0001
+
+        monkeypatch.setattr(timely.gevent, "sleep", sleep)
+        monkeypatch.setattr(timely, "turn_of_the_loop", turn)
+        wait_until(lambda: now[0], 0.010)
+
+        assert [pytest.approx(0.010 - TIMER_LATE)] == slept
+        assert 0.010 <= now[0] < 0.0102
+        assert len(turns) > 1
+
+    def test_each_turn_is_one_of_the_loop_that_hears_of_sockets_too(self) -> None:
+        heard: list[int] = []
+        looks: list[int] = []
+
+        def trust() -> float:
+            looks.append(1)
+            return 1.0 if heard or len(looks) == 50 else 0.9995
+
+        turn_of_the_loop()  # after which gevent calls what is called already, for 5 ms
+        watcher = gevent.get_hub().loop.async_()
+        watcher.start(heard.append, 1)
+        watcher.send()
+        try:
+            wait_until(trust, 1.0)
+        finally:
+            watcher.close()
+        assert [1] == heard
