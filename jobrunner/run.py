@@ -55,7 +55,8 @@ class Run:
     token: int
     #: When the job was due.
     due_at: float
-    #: When the run was claimed: exactly the millisecond that Redis stores as the last start.
+    #: When the run started, which is when it was claimed, or, where the claim came a moment before
+    #: the job was due, that time: exactly the millisecond that Redis stores as the last start.
     started_at: float
     attempt: int = 1
     #: For the engine; read `already_committed`.

@@ -27,7 +27,6 @@ class Gate:
     def hold(self, begin: Callable[[], object], moment: float) -> None:
         """Call `begin` at trust second `moment`; later, if others that are held begin later."""
         if not self._held:
-            self._opens_at = moment
             gevent.spawn(self._open)
         self._opens_at = max(self._opens_at, moment)
         self._held.append(begin)

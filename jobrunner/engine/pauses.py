@@ -20,21 +20,21 @@ _SHORTEST = 0.001
 
 #: What comes due is claimed before its time, so that all is ready then. Each claim takes so many
 #: seconds here and in Redis. How many it will be is not known yet, but that it is no more than
-#: there are jobs, and than one call claims.
+#: there are jobs, and than are claimed before their time.
 _EACH, _MOST = 0.000_02, sum(AHEAD)
 
-#: A call takes as long as the last one did; of one that took longer nothing is known.
+#: A call is expected to take as long as the last one did, up to so many seconds: what took longer
+#: was chance.
 _LONGEST_CALL = 0.004
 
-#: So many milliseconds a claim may come before its time at most.
+#: By so many milliseconds a claim may come before its time at most.
 AHEAD_MS = 10
 
-#: What comes due within so many seconds is claimed now: by the time that this takes it is not early
-#: by more than that.
+#: What comes due within so many seconds is near enough: less, for the clocks do not agree wholly.
 _NEAR = AHEAD_MS / 1000 - 0.001
 
-#: But not more often than each so many milliseconds: the hub goes round and round until the time
-#: has come.
+#: One moment in so many milliseconds is claimed before its time, not more: until it has come the
+#: loop of the hub goes round and round.
 _SELDOM_MS = 50
 
 
@@ -71,7 +71,8 @@ class Pauses:
         self._coming: Coming | None = None
         #: What came the last time.
         self._came_ms = 0
-        #: Seconds from the sending of the last call until its first answer was here.
+        #: Seconds from the sending of the last call until its first answer was here: the scheduler
+        #: knows.
         self.call_took = 0.0
         #: By how much the last pause was longer than it was to be.
         self._late = 0.0
@@ -109,7 +110,7 @@ class Pauses:
         self._store.servers.patience = wait_here if self.is_hub_busy else None
 
     def coming(self) -> Coming | None:
-        """What comes due in a moment, if the last pause was for that."""
+        """What comes due in a moment, and is to be claimed now, if the last pause was for that."""
         coming, self._coming = self._coming, None
         if coming is None:
             return None
@@ -139,7 +140,7 @@ class Pauses:
             self._until_ms = min(next_ms, self._until_ms)
             until_due = (self._clock.ms_until(next_ms) or 0.0) / 1000
             is_soon = 0 <= next_ms - self._came_ms < _SELDOM_MS
-            if ahead and until_due > 0 and not is_soon:
+            if ahead and not is_soon:
                 self._coming = Coming(next_ms, self._clock.trust() + until_due)
                 until_due -= ahead
             seconds = min(seconds, max(_SHORTEST, until_due) + waits)

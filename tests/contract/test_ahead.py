@@ -49,8 +49,13 @@ def test_the_whole_way_says_so_too(fleet: Fleet, ran: JobDefinition) -> None:
     assert (str(NEXT // 1000), str(NEXT)) == (last, state["last_ms"])
 
 
+@pytest.mark.parametrize("paused", [str(NOON), ""])
 @pytest.mark.parametrize("before_ms", [1, AHEAD])
-def test_by_so_much_it_may_come_too_soon(fleet: Fleet, ran: JobDefinition, before_ms: int) -> None:
+def test_by_so_much_it_may_come_too_soon(
+    fleet: Fleet, ran: JobDefinition, before_ms: int, paused: str
+) -> None:
+    if paused:
+        fleet.client.hset(ran.keys.state, "paused", paused)  # no plain case any more
     fleet.now_ms = NEXT - before_ms
     assert Status.CLAIMED == fleet.claim(ran, "run-1", NOON, ahead_ms=AHEAD).status
 

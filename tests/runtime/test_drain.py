@@ -192,8 +192,8 @@ def claims_while_stopping(stage: Stage, redis_url: str) -> bool:
     stopping = threading.Event()
     claim = instance.store.claim
 
-    def late(asks: Any) -> Any:
-        answers = claim(asks)
+    def late(asks: Any, **how: Any) -> Any:
+        answers = claim(asks, **how)
         if any(answer.status == "claimed" for answer in answers):
             stage.say("claimed")
             stopping.wait()

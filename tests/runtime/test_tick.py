@@ -62,13 +62,13 @@ def ticks_from_everywhere(stage: Stage, redis_url: str) -> dict[str, Any]:
     instance = instance_of(runner)
     claim, inside, overlaps, threads = instance.store.claim, [], [], set()
 
-    def watched(asks: Any) -> Any:
+    def watched(asks: Any, **how: Any) -> Any:
         threads.add(threading.current_thread().name)
         overlaps.extend(inside)
         inside.append("a tick")
         gevent.sleep(0.002)  # lets others in, if they may
         try:
-            return claim(asks)
+            return claim(asks, **how)
         finally:
             inside.pop()
 

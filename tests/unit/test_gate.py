@@ -1,16 +1,20 @@
-"""What is claimed before its time waits for it. Time is the test's."""
+"""What is claimed before its time waits for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import fakeredis
 import gevent
 import pytest
 
+from jobrunner import JobContext, JobRunner, every
+from jobrunner.clock import trust_seconds
 from jobrunner.engine import timely
 from jobrunner.engine.busy import turn_of_the_loop
 from jobrunner.engine.gate import Gate
 from jobrunner.engine.timely import TIMER_LATE, wait_until
+from jobrunner.store.answers import NEVER, Answer, Ask
 
 
 class Watch:
@@ -72,7 +76,7 @@ def test_none_begins_before_its_own_moment(watch: Watch, gate: Gate) -> None:
 
 def test_an_earlier_moment_makes_nobody_else_begin_sooner(watch: Watch, gate: Gate) -> None:
     gate.hold(watch.begin("a"), 100.008)
-    watch.happens = lambda: gate.hold(watch.begin("b"), 100.003)
+    gate.hold(watch.begin("b"), 100.003)
 
     wait_for_all(watch, 2)
     assert all(100.008 <= at < 100.010 for _, at in watch.begun)
@@ -132,3 +136,49 @@ class TestWaitUntil:
         finally:
             watcher.close()
         assert [1] == heard
+
+
+class Held:
+    """An instance that was granted a run a moment before its time."""
+
+    def __init__(self) -> None:
+        runner = JobRunner(redis=fakeredis.FakeRedis(), namespace="shop")
+        self.began_at: list[float] = []
+
+        @runner.job(every(hours=1))
+        def purge(ctx: JobContext) -> None:
+            self.began_at.append(trust_seconds())
+
+        instance = runner._state(None).instance()
+        self.executor, self.store = instance.executor, instance.store
+        (definition,) = instance.scheduler._registry
+        ask = Ask(definition, "run-1", NEVER, 0, 0)
+        (granted,) = self.store.claim([ask])
+        assert isinstance(granted, Answer)
+        self.moment = trust_seconds() + 0.05
+        self.active = self.executor.start(definition, granted, self.moment + 30, self.moment)
+        self.look = Ask(definition, "", NEVER, 0, 0)
+
+    def running(self) -> str | None:
+        (answer,) = self.store.claim([self.look])
+        assert isinstance(answer, Answer)
+        return answer.known.running
+
+
+class TestARunThatWaits:
+    def test_is_under_way_and_begins_at_its_moment(self) -> None:
+        held = Held()
+        assert [held.active] == held.executor.active()
+
+        assert held.executor.join([held.active], 30)
+        (began_at,) = held.began_at
+        assert held.moment <= began_at
+
+    def test_is_given_back_by_an_instance_that_stops_meanwhile(self) -> None:
+        held = Held()
+        assert "run-1" == held.running()
+
+        assert held.executor.drain(trust_seconds() + 30, 1)
+        assert [] == held.began_at
+        assert [] == held.executor.active()
+        assert held.running() is None

@@ -298,6 +298,14 @@ class TestComing:
         assert slept > 5.0
         assert loop.pauses.coming() is None
 
+    def test_nor_when_it_wakes_there_shortly_before(self) -> None:
+        loop = Loop()
+        loop.store.living = 4
+        loop.due_in("a", CHECK_MS + 3)
+
+        assert [CHECK] == loop.sleep()
+        assert loop.pauses.coming() is None
+
     def test_nor_by_an_injected_clock(self) -> None:
         loop = Loop(injected=lambda: NOON / 1000)
         loop.due_in("a", 5000)

@@ -145,7 +145,7 @@ local function claim(keys, job, run, due_ms, start_ms)
     request = job.trigger
   end
   if due_ms <= 0 then
-    due_ms = start_ms
+    due_ms = now_ms
   end
   local due, token = text(due_ms), micros_text
   if job.token >= micros then
