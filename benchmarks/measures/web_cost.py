@@ -43,7 +43,7 @@ _SERVING, _SERVING_FULL = (NOTHING, LIBRARY_ALIGNED), (NOTHING, *_COMPUTING)
 
 def run(full: bool) -> Result:
     """Latency first, then CPU time."""
-    rounds, seconds, repeats, windows = (7, 4.0, 5, 5) if full else (5, 2.5, 1, 5)
+    rounds, seconds, repeats, windows = (7, 5.0, 5, 5) if full else (5, 5.0, 1, 5)
     result = Result("web_cost", "")
     with servers() as both:
         keep_away(both)

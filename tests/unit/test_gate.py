@@ -98,26 +98,33 @@ def test_a_moment_that_is_over_is_not_waited_for(watch: Watch, gate: Gate) -> No
 
 
 class TestWaitUntil:
-    def test_the_most_of_it_is_a_timer_s_and_the_rest_turns_of_the_loop(
+    def test_it_is_a_timer_then_turns_of_the_loop_with_naps_and_in_the_end_turns_alone(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        now, slept, turns = [0.0], [], []
+        now = 0.0
+        steps: list[tuple[str, float]] = []
 
-        def sleep(seconds: float) -> None:
-            slept.append(seconds)
-            now[0] += seconds + 0.0008  # as late as such timers are
+        def taking(name: str, more: float) -> Callable[..., None]:
+            """A wait that takes so much longer than it was to take."""
 
-        def turn() -> None:
-            turns.append(now[0])
-            now[0] += 0.0001
+            def wait(seconds: float = 0.0) -> None:
+                nonlocal now
+                now += seconds + more
+                steps.append((name, round(now, 6)))
 
-        monkeypatch.setattr(timely.gevent, "sleep", sleep)
-        monkeypatch.setattr(timely, "turn_of_the_loop", turn)
-        wait_until(lambda: now[0], 0.010)
+            return wait
 
-        assert [pytest.approx(0.010 - TIMER_LATE)] == slept
-        assert 0.010 <= now[0] < 0.0102
-        assert len(turns) > 1
+        monkeypatch.setattr(timely.gevent, "sleep", taking("timer", 0.0003))
+        monkeypatch.setattr(timely, "turn_of_the_loop", taking("turn", 0.00001))
+        monkeypatch.setattr(timely, "_sleep", taking("nap", 0.00006))
+        wait_until(lambda: now, 0.010)
+
+        names = [name for name, _ in steps]
+        assert ["timer", "turn", "nap", "turn", "nap"] == names[:5]
+        assert ("timer", pytest.approx(0.010 - TIMER_LATE + 0.0003)) == steps[0]
+        assert {"turn"} == set(names[-10:])
+        assert 0.0098 > max(at for name, at in steps if name == "nap")
+        assert 0.010 <= now < 0.01002
 
     def test_each_turn_is_one_of_the_loop_that_hears_of_sockets_too(self) -> None:
         heard: list[int] = []
