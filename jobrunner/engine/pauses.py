@@ -148,9 +148,10 @@ class Pauses:
 
     def _ahead(self, waits: float) -> float:
         """How many seconds before something comes due it is claimed; 0: at its time."""
-        # Who comes later by chance need not come to the millisecond; and how fast an injected
-        # clock goes nobody knows.
-        if waits or self.is_hub_busy or self._clock.injected_ms() is not None:
+        # Who comes later by chance need not come to the millisecond; and nobody knows how fast an
+        # injected clock goes, nor what time it is for each server of a Cluster.
+        is_known = self._clock.injected_ms() is None and self._store.servers.undivided
+        if waits or self.is_hub_busy or not is_known:
             return 0.0
         claims = _EACH * min(len(self._agenda), _MOST)
         return TIMER_LATE + claims + min(self.call_took, _LONGEST_CALL)

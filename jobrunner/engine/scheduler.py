@@ -305,7 +305,9 @@ class Scheduler:
                 known = answer.known
                 self._agenda.begin(entry, known, as_of_ms)
                 start_ms = known.last_ms or 0
-                moment = None if start_ms <= surely_ms else self._clock.reached_at(start_ms)
+                # No claim came sooner: what starts later was claimed by a clock that has gone back.
+                is_ahead = 0 < start_ms - surely_ms < 2 * AHEAD_MS
+                moment = self._clock.reached_at(start_ms) if is_ahead else None
                 tick.started.append(
                     self._executor.start(entry.definition, answer, trusted_until, moment)
                 )

@@ -57,7 +57,7 @@ class Loop:
         self.agenda.take_due(NOON, 100, 100)
         clock = RedisClock(lambda: injected, trust=lambda: self.sleeper.now)
         clock.heard(NOON, 0.0)
-        self.servers = SimpleNamespace(patience=None)
+        self.servers = SimpleNamespace(patience=None, undivided=True)
         self.store: Any = SimpleNamespace(
             link=SimpleNamespace(up=up), living=1, servers=self.servers
         )
@@ -304,6 +304,14 @@ class TestComing:
         loop.due_in("a", CHECK_MS + 3)
 
         assert [CHECK] == loop.sleep()
+        assert loop.pauses.coming() is None
+
+    def test_nor_on_a_cluster_whose_servers_have_clocks_of_their_own(self) -> None:
+        loop = Loop()
+        loop.servers.undivided = False
+        loop.due_in("a", 5000)
+
+        assert [5.0] == loop.sleep()
         assert loop.pauses.coming() is None
 
     def test_nor_by_an_injected_clock(self) -> None:

@@ -261,6 +261,18 @@ class TestComing:
 
         assert [pytest.approx(self.AT)] == fleet.moments
 
+    def test_and_what_was_claimed_by_a_clock_that_has_gone_back_since_begins_at_once(
+        self, fleet: Fleet
+    ) -> None:
+        self.with_jobs(fleet, 1)
+        fleet.says_again = True
+        fleet.known["job 0"] = Known(NOON + 60 * MINUTE, NOON, "run-1", LEASE_MS)
+        fleet.trust = self.AT
+
+        fleet.scheduler.tick()
+
+        assert [None] == fleet.moments
+
     def test_nothing_more_is_claimed_by_who_stops_meanwhile(self, fleet: Fleet) -> None:
         self.with_jobs(fleet, 150)
         fleet.on_claim = lambda: setattr(fleet.scheduler, "is_stopping", True)
