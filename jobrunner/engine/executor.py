@@ -6,6 +6,7 @@ A run reads: trust checked, its attempts (see `attempts.py`), outcome, finish (s
 from __future__ import annotations
 
 import logging
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -109,6 +110,7 @@ class Executor:
         self._greenlets = RunGreenlets(self._live)
         self._gate = Gate(trust)
         self._draining = False
+        self._pid = os.getpid()
         #: The runs whose ends make way for others, and when they ended, in trust seconds.
         self._to_conclude: list[tuple[ActiveRun, End | None, float]] = []
         self._under_way = 0
@@ -249,6 +251,8 @@ class Executor:
     # -- one run, from top to bottom ---------------------------------------------------------
 
     def _live(self, active: ActiveRun) -> None:
+        if os.getpid() != self._pid:
+            return  # of a process that was forked meanwhile: a copy, and the run is the parent's
         self._unbegun -= 1
         try:
             end = self._attempts.perform(active)

@@ -2,7 +2,8 @@
 
 A tick picks what may be due, asks Redis about it in one round trip (run ids with it), and
 starts what was claimed. What Redis knows better (somebody else ran it meanwhile) is learnt
-from the answer, and asked again in the same tick only if the job is still due.
+from the answer, and asked again in the same tick only if the job is still due. What comes due in a
+moment is claimed before, and its runs wait for their time (see `gate.py`).
 """
 
 from __future__ import annotations

@@ -181,6 +181,18 @@ class TestARunThatWaits:
         (began_at,) = held.began_at
         assert held.moment <= began_at
 
+    def test_does_not_begin_a_second_time_in_a_process_that_was_forked_meanwhile(self) -> None:
+        held = Held()
+        held.executor._pid += 1  # as a child finds it, where every greenlet has a copy
+        greenlet = held.active.greenlet
+        assert greenlet is not None
+        with gevent.Timeout(30):
+            while not greenlet.dead:
+                gevent.sleep(0.005)
+
+        assert [] == held.began_at
+        assert "run-1" == held.running()
+
     def test_is_given_back_by_an_instance_that_stops_meanwhile(self) -> None:
         held = Held()
         assert "run-1" == held.running()

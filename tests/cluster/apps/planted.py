@@ -22,7 +22,7 @@ def client() -> Any:
     return redis.Redis.from_url(setup["config"]["JOBRUNNER_REDIS_URL"])
 
 
-def _get_then_set(self: RedisStore, asks: Sequence[Ask]) -> list[Answer]:
+def _get_then_set(self: RedisStore, asks: Sequence[Ask], *, ahead_ms: int = 0) -> list[Answer]:
     sent_at = self._clock.trust()
     seconds, micros = client().time()
     self._clock.heard(seconds * 1000 + micros / 1000, sent_at)
