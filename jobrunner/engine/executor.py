@@ -168,9 +168,7 @@ class Executor:
             self._greenlets.prepare(min(number, _FEW))
 
     def join(self, runs: list[ActiveRun], timeout: float | None = None) -> bool:
-        """Wait until these runs are over here, `timeout` seconds at most; whether they
-        are.
-        """
+        """Wait until these runs are over here, `timeout` seconds at most; whether they are."""
         ends = []
         for active in runs:
             if active.greenlet is not None:
